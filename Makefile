@@ -1,0 +1,66 @@
+# Two commands do everything on a fresh machine with python3 (3.11 or newer) and make:
+#   make serve   install, start on the embedded recognizer, print the URL to open
+#   make test    install, check, run every test
+PYTHON ?= python3
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.installed-runtime
+DEV := $(VENV)/.installed-dev
+CODE := service ops loadtest tests
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-input --require-hashes
+UV_COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --no-header --custom-compile-command "make lock" $(LOCK_OPTIONS)
+
+.PHONY: .venv serve test check lock coverage clean
+.DELETE_ON_ERROR:
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11: call make with PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# The stamps make the second call install nothing. The lock is part of the rule, so a new lock installs again.
+$(RUNTIME): $(BIN)/python requirements-local.lock pyproject.toml
+	$(PIP) --requirement requirements-local.lock
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet --no-input --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): $(RUNTIME) requirements-dev.lock
+	$(PIP) --requirement requirements-dev.lock
+	@touch $@
+
+.venv: $(RUNTIME)
+
+serve: $(RUNTIME)
+	@HOST=127.0.0.1 PORT=$(PORT) AUTH_MODE=$${AUTH_MODE:-off} exec $(BIN)/python -m service
+
+test: $(DEV) check
+	$(BIN)/python -m pytest
+
+# Left out: ASYNC114 wants a list of every startable function, ASYNC124 forbids what Quart's routes and protocols must be,
+# ASYNC9 asks every async function for a checkpoint on every path, which is a rule for libraries.
+check: $(DEV)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/flake8-async --enable ASYNC1,ASYNC2,ASYNC3,ASYNC4 --disable ASYNC114,ASYNC124 $$(find $(CODE) -name '*.py')
+	$(BIN)/mypy
+
+# Every branch of the pure parts is tested without Trio.
+PURE := service/settings.py,service/failures.py,service/groups.py,service/text.py,service/edge/head.py,$\
+	service/stream/protocol.py,service/stream/stream_settings.py,service/stream/audio.py,service/stream/mp3.py,$\
+	service/stream/uplink_mp3.py,service/stream/stereo.py,service/stream/intake.py,service/stream/transcript.py,$\
+	service/stream/state.py,service/stream/outcome.py,service/recognizer/tencent.py,service/recognizer/tencent_api.py,$\
+	service/recognizer/formats.py,service/recognizer/durations.py,service/recognizer/splitting.py,$\
+	service/recognizer/preparation.py,service/recognizer/rate.py
+coverage: $(DEV)
+	$(BIN)/coverage run --include='$(PURE)' -m pytest --quiet tests/pure
+	$(BIN)/coverage report --fail-under=100
+
+# Locks with hashes for every platform; LOCK_OPTIONS=--upgrade takes new releases.
+lock: $(DEV)
+	$(UV_COMPILE) --output-file requirements.lock
+	$(UV_COMPILE) --extra local --extra ops --group pyproject.toml:build --output-file requirements-local.lock
+	$(UV_COMPILE) --extra local --extra ops --extra dev --group pyproject.toml:build --output-file requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build *.egg-info

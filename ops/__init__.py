@@ -1,0 +1,1 @@
+"""The operator's tools: what Prometheus needs to watch the gateway."""

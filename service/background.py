@@ -1,0 +1,49 @@
+"""What runs beside the connections, under our own server and under plain Hypercorn alike."""
+
+import logging
+from typing import Final
+
+import trio
+
+from service.deps import Deps
+from service.recognizer.child import supervise
+from service.recognizer.role import keep_credentials
+from service.recognizer.target import RecognizerTarget
+from service.recognizer.tencent import ENGINES
+from service.settings import RecognizerKind, Settings, TencentCredentials
+from service.telemetry.logs import get_logger, log_event
+from service.telemetry.loop_watch import Heartbeat, watch_loop
+
+_logger: Final = get_logger("process")
+
+
+async def run_background(
+    deps: Deps, heartbeat: Heartbeat, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Watch the event loop and keep the recognizer known, until cancelled.
+
+    Reports started when the recognizer is up, or when there is none to wait for; `deps.lifecycle` is serving then.
+    Raises ChildFailedError when the local recognizer does not come up. Cancelled, it leaves no child process behind.
+    """
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch_loop, deps.metrics, heartbeat, name="watch event loop")
+        await _start_recognizer(deps, nursery)
+        deps.lifecycle.serve()
+        task_status.started()
+
+
+async def _start_recognizer(deps: Deps, nursery: trio.Nursery) -> None:
+    settings = deps.settings
+    if settings.recognizer is RecognizerKind.LOCAL:
+        await nursery.start(supervise, deps.recognizer, name="local recognizer")
+    elif settings.credentials is not None:
+        deps.recognizer.target = _tencent(settings, settings.credentials)
+    elif settings.role_app_id:
+        target = _tencent(settings, TencentCredentials(settings.role_app_id, "", ""))
+        await nursery.start(keep_credentials, deps.recognizer, target, name="role credentials")
+    else:
+        log_event(_logger, logging.WARNING, "no_recognizer", reason="no credentials, and no local recognizer installed")
+
+
+def _tencent(settings: Settings, credentials: TencentCredentials) -> RecognizerTarget:
+    return RecognizerTarget(settings.recognizer, settings.tencent_asr_url, credentials, ENGINES)

@@ -1,0 +1,1 @@
+"""One TCP port: decides what a connection is and who serves it."""

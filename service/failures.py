@@ -1,0 +1,203 @@
+"""The failure catalogue: every way in which a client can be refused, and nothing else says no.
+
+Pure. A `Failure` is a row of the catalogue; a `Problem` is one occurrence of a row, with the words and the retry hint
+that the client is told. Slugs are the `code` of an `error` message, the labels of metrics and the fields of log lines.
+
+WebSocket close codes: 4000 + the HTTP status of the row (4000-4999 is the private range, RFC 6455 section 7.4.2), or
+the code the RFC and its registry have for the case (1009 too big, 1011 internal, 1012 service restart).
+"""
+
+import enum
+from dataclasses import dataclass
+from typing import Final
+
+NORMAL_CLOSE: Final = 1000
+
+
+class Blame(enum.StrEnum):
+    """Who has to change something before the same request can succeed."""
+
+    CLIENT = "client"
+    """The program that talks to us."""
+    OPERATOR = "operator"
+    """Whoever deployed this service: settings, credentials, capacity."""
+    RECOGNIZER = "recognizer"
+    """The speech recognizer or the way to it."""
+    SERVICE = "service"
+    """This program."""
+
+
+class Slug(enum.StrEnum):
+    """The name of a failure: stable, for programs."""
+
+    BAD_MESSAGE = "bad_message"
+    NOT_STARTED = "not_started"
+    ALREADY_STARTED = "already_started"
+    BAD_START = "bad_start"
+    ENGINE_NOT_SUPPORTED = "engine_not_supported"
+    UNSUPPORTED_AUDIO = "unsupported_audio"
+    STEREO_SUSPECTED = "stereo_suspected"
+    UNAUTHENTICATED = "unauthenticated"
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105 - a slug, not a token
+    START_TIMEOUT = "start_timeout"
+    IDLE_TIMEOUT = "idle_timeout"
+    CLIENT_TOO_SLOW = "client_too_slow"
+    MESSAGE_TOO_BIG = "message_too_big"
+    NOT_CONFIGURED = "not_configured"
+    RECOGNIZER_REJECTED = "recognizer_rejected"
+    RECOGNIZER_UNAVAILABLE = "recognizer_unavailable"
+    RECOGNIZER_TIMEOUT = "recognizer_timeout"
+    RECOGNIZER_BUSY = "recognizer_busy"
+    OVERLOADED = "overloaded"
+    RESTARTING = "restarting"
+    BAD_REQUEST = "bad_request"
+    AUDIO_TOO_LONG = "audio_too_long"
+    TOO_MANY_REQUESTS = "too_many_requests"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One row of the catalogue."""
+
+    slug: Slug
+    when: str
+    """When it is said, in one sentence for a reader of the documentation."""
+    blame: Blame
+    http_status: int
+    fatal: bool = True
+    """The stream ends; otherwise the message is refused and the stream goes on."""
+    retryable: bool = False
+    """The same request may succeed later without a change by the client."""
+    rfc_close_code: int | None = None
+    """The close code where the RFC's registry has one for the case."""
+
+    @property
+    def close_code(self) -> int:
+        """The WebSocket close code that follows the `error` message when the failure is fatal."""
+        return self.rfc_close_code or 4000 + self.http_status
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One occurrence of a failure, as the client is told."""
+
+    failure: Failure
+    message: str
+    """What was wrong and what was expected; never holds a secret, a transcript or audio."""
+    retry_after_ms: int | None = None
+    recognizer_code: int | None = None
+    """The recognizer's own code where it gave one: for logs and metrics."""
+    fatal_now: bool = False
+    """A failure that is not fatal by itself ended the stream (the last of too many)."""
+
+    @property
+    def slug(self) -> Slug:
+        """The slug of the row."""
+        return self.failure.slug
+
+    @property
+    def fatal(self) -> bool:
+        """Whether the stream ends with it."""
+        return self.failure.fatal or self.fatal_now
+
+
+class StreamFailed(Exception):
+    """Raised inside one stream to end it with a problem; caught once, at the session's edge."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.slug)
+        self.problem = problem
+
+
+_ROWS: Final = (
+    Failure(
+        Slug.BAD_MESSAGE,
+        "A message that is not JSON, has an unknown type, a wrong field or invalid base64. The tenth ends the stream.",
+        Blame.CLIENT,
+        400,
+        fatal=False,
+    ),
+    Failure(Slug.NOT_STARTED, "Audio or a command before `start`; it is discarded.", Blame.CLIENT, 409, fatal=False),
+    Failure(Slug.ALREADY_STARTED, "A second `start`; it is ignored.", Blame.CLIENT, 409, fatal=False),
+    Failure(Slug.BAD_START, "`start` has a wrong value or breaks the rules for hotwords.", Blame.CLIENT, 400),
+    Failure(Slug.ENGINE_NOT_SUPPORTED, "The recognizer does not have the engine asked for.", Blame.CLIENT, 400),
+    Failure(
+        Slug.UNSUPPORTED_AUDIO,
+        "Audio in a format that streams do not take, or other than announced.",
+        Blame.CLIENT,
+        415,
+    ),
+    Failure(
+        Slug.STEREO_SUSPECTED,
+        "A hint: the audio looks like two channels, announced as one. The stream goes on.",
+        Blame.CLIENT,
+        415,
+        fatal=False,
+    ),
+    Failure(Slug.UNAUTHENTICATED, "No token, or one that this service did not sign.", Blame.CLIENT, 401),
+    Failure(Slug.TOKEN_EXPIRED, "The token's time is over: log in again.", Blame.CLIENT, 401),
+    Failure(Slug.START_TIMEOUT, "No `start` within 10 s of the connection.", Blame.CLIENT, 408, retryable=True),
+    Failure(Slug.IDLE_TIMEOUT, "Nothing came from the client for 25 s.", Blame.CLIENT, 408, retryable=True),
+    Failure(Slug.CLIENT_TOO_SLOW, "The client does not read what it is sent.", Blame.CLIENT, 408, retryable=True),
+    Failure(
+        Slug.MESSAGE_TOO_BIG,
+        "A message over `maxMessageBytes`.",
+        Blame.CLIENT,
+        413,
+        rfc_close_code=1009,
+    ),
+    Failure(
+        Slug.NOT_CONFIGURED,
+        "The service was started without credentials for a recognizer or without authentication.",
+        Blame.OPERATOR,
+        501,
+    ),
+    Failure(
+        Slug.RECOGNIZER_REJECTED,
+        "The recognizer refuses this service: credentials, account or location.",
+        Blame.OPERATOR,
+        502,
+    ),
+    Failure(
+        Slug.RECOGNIZER_UNAVAILABLE,
+        "The recognizer cannot be reached, failed or closed the connection.",
+        Blame.RECOGNIZER,
+        503,
+        retryable=True,
+    ),
+    Failure(Slug.RECOGNIZER_TIMEOUT, "The recognizer did not answer in time.", Blame.RECOGNIZER, 504, retryable=True),
+    Failure(
+        Slug.RECOGNIZER_BUSY, "The recognizer has no free place for a stream.", Blame.OPERATOR, 503, retryable=True
+    ),
+    Failure(Slug.OVERLOADED, "This service has no free place for a stream.", Blame.OPERATOR, 503, retryable=True),
+    Failure(
+        Slug.RESTARTING,
+        "The service is being stopped; another replica takes over.",
+        Blame.OPERATOR,
+        503,
+        retryable=True,
+        rfc_close_code=1012,
+    ),
+    Failure(Slug.BAD_REQUEST, "HTTP only: a field of the request is missing or has a wrong value.", Blame.CLIENT, 400),
+    Failure(
+        Slug.AUDIO_TOO_LONG, "HTTP only: the audio of a request is longer or larger than allowed.", Blame.CLIENT, 413
+    ),
+    Failure(
+        Slug.TOO_MANY_REQUESTS,
+        "HTTP only: more requests at a time than this service can pass on.",
+        Blame.OPERATOR,
+        429,
+        retryable=True,
+    ),
+    Failure(Slug.INTERNAL, "An error in this service.", Blame.SERVICE, 500, retryable=True, rfc_close_code=1011),
+)
+
+CATALOGUE: Final[dict[Slug, Failure]] = {row.slug: row for row in _ROWS}
+
+
+def problem(
+    slug: Slug, message: str, *, retry_after_ms: int | None = None, recognizer_code: int | None = None
+) -> Problem:
+    """An occurrence of the row named `slug`."""
+    return Problem(CATALOGUE[slug], message, retry_after_ms, recognizer_code)

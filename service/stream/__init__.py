@@ -1,0 +1,1 @@
+"""One voice stream. Read endpoint.py, then session.py; what they call is a pure function or one driver."""

@@ -1,0 +1,134 @@
+"""May one more stream run, and may it have a recognizer connection now.
+
+The decision is a pure function. What was admitted is given back by the `with` that took it, so that it cannot leak.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+
+from service.failures import Problem, Slug, StreamFailed, problem
+from service.lifecycle import Lifecycle, Phase
+from service.retry_hint import retry_hint_ms
+from service.telemetry.metrics import Metrics
+
+SLOT_WAIT_S: Final = 5.0
+"""How long a stream that goes on after a pause waits for a recognizer slot: half of what the finishing may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the decision looks at."""
+
+    phase: Phase
+    streams: int
+    max_streams: int
+
+
+def refusal(load: Load, retry_after_ms: int) -> Problem | None:
+    """Why a new stream cannot be admitted, or None when it can. `retry_after_ms` is the hint for the client."""
+    if load.phase is not Phase.SERVING:
+        return problem(
+            Slug.RESTARTING,
+            f"This instance is {load.phase}; connect again.",
+            retry_after_ms=retry_after_ms,
+        )
+    if load.streams >= load.max_streams:
+        return problem(
+            Slug.OVERLOADED,
+            f"All {load.max_streams} places for streams are taken; try again after the hint.",
+            retry_after_ms=retry_after_ms,
+        )
+    return None
+
+
+class Admission:
+    """The places of one process: for streams, and for recognizer connections."""
+
+    def __init__(self, *, max_streams: int, recognizer_slots: int, lifecycle: Lifecycle, metrics: Metrics) -> None:
+        self._max_streams = max_streams
+        self._lifecycle = lifecycle
+        self._metrics = metrics
+        self._slots = trio.CapacityLimiter(recognizer_slots)
+        self.streams = 0
+        """Streams that are admitted and have not ended."""
+        self._sentences = 0
+        self._idle = trio.Event()
+        metrics.recognizer_slots.labels("used").set_function(lambda: self.slots_used)
+        metrics.recognizer_slots.labels("free").set_function(lambda: self.slots_total - self.slots_used)
+        metrics.recognizer_slots.labels("waited_for").set_function(lambda: self._slots.statistics().tasks_waiting)
+
+    @property
+    def slots_used(self) -> int:
+        """Recognizer connections in use, those being dialed or closed included."""
+        return int(self._slots.borrowed_tokens)
+
+    @property
+    def slots_total(self) -> int:
+        """Recognizer connections this process may have."""
+        return int(self._slots.total_tokens)
+
+    @contextlib.contextmanager
+    def stream(self) -> Iterator[None]:
+        """A place for one stream while the `with` lasts. Raises StreamFailed when there is none."""
+        refused = refusal(Load(self._lifecycle.phase, self.streams, self._max_streams), retry_hint_ms())
+        if refused is not None:
+            raise StreamFailed(refused)
+        self.streams += 1
+        self._metrics.streams_active.inc()
+        try:
+            yield
+        finally:
+            self.streams -= 1
+            self._metrics.streams_active.dec()
+            self._note_idle()
+
+    @contextlib.contextmanager
+    def sentence(self) -> Iterator[None]:
+        """An upload that is being recognized while the `with` lasts: an orderly stop waits for it."""
+        self._sentences += 1
+        try:
+            yield
+        finally:
+            self._sentences -= 1
+            self._note_idle()
+
+    async def wait_idle(self) -> None:
+        """Return when no stream is admitted and no upload is being recognized."""
+        while self.streams or self._sentences:
+            self._idle = trio.Event()
+            await self._idle.wait()
+
+    def _note_idle(self) -> None:
+        if not self.streams and not self._sentences:
+            self._idle.set()
+
+    @contextlib.asynccontextmanager
+    async def recognizer_slot(self, *, wait_s: float) -> AsyncIterator[None]:
+        """A recognizer slot while the `async with` lasts.
+
+        Waits at most `wait_s` (0: not at all), then raises StreamFailed with `recognizer_busy`. Cancelled while
+        waiting, it holds nothing.
+        """
+        owner = object()
+        try:
+            if wait_s:
+                with trio.fail_after(wait_s):
+                    await self._slots.acquire_on_behalf_of(owner)
+            else:
+                self._slots.acquire_on_behalf_of_nowait(owner)
+        except (trio.WouldBlock, trio.TooSlowError):
+            raise StreamFailed(
+                problem(
+                    Slug.RECOGNIZER_BUSY,
+                    f"All {self.slots_total} recognizer connections of this instance are in use.",
+                    retry_after_ms=retry_hint_ms(),
+                )
+            ) from None
+        try:
+            yield
+        finally:
+            self._slots.release_on_behalf_of(owner)

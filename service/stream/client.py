@@ -1,0 +1,37 @@
+"""What a session needs from the connection to its client, whichever transport serves it."""
+
+from typing import Protocol
+
+
+class ClientGone(Exception):
+    """The client has closed the connection or vanished; nothing more comes and nothing can be sent."""
+
+
+class ClientTooSlow(Exception):
+    """A message could not be written in time: the client does not read. The connection has been dropped."""
+
+
+class Client(Protocol):
+    """One client's connection. `receive` belongs to one task at a time; `send` and `close` to any."""
+
+    async def receive(self) -> list[bytes | str]:
+        """All messages that are available now, at least one: text as `str`, binary as `bytes`, either may be empty.
+
+        Waits while there are none. Cancelled, it has taken nothing. Raises ClientGone when the client has closed or
+        vanished, after everything that came before was returned.
+        """
+
+    async def send(self, text: str) -> None:
+        """Sends one text message, and always executes a checkpoint.
+
+        Raises ClientGone when the client is gone, ClientTooSlow when the transport's deadline for a write has passed.
+        After either, or when cancelled in the middle of a write, the connection is finished: later sends raise
+        ClientGone.
+        """
+
+    async def close(self, code: int, reason: str) -> None:
+        """Starts the closing handshake and gives it at most 2 s. A client that is gone already is no error."""
+
+    @property
+    def last_heard(self) -> float:
+        """When the last byte came from the client, on Trio's clock. Pongs count: any byte is life."""

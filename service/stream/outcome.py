@@ -1,0 +1,40 @@
+"""How a stream ended. Pure.
+
+Every stream that was admitted has exactly one outcome: one of the expected ends, or a row of the failure catalogue.
+"""
+
+import enum
+from dataclasses import dataclass
+from typing import Final
+
+from service.failures import CATALOGUE, Problem, Slug
+
+
+class End(enum.StrEnum):
+    """The expected ends."""
+
+    COMPLETED = "completed"
+    """The client said `stop`, and everything was settled."""
+    TIME_LIMIT = "time_limit"
+    """`MAX_STREAM_S` was reached, and everything was settled."""
+    CANCELED = "canceled"
+    """The client said `cancel`."""
+    CLIENT_LEFT = "client_left"
+    """The client closed or vanished before it had what it was owed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An end, and the problem where the end is a failure."""
+
+    end: End | Slug
+    problem: Problem | None = None
+
+    @classmethod
+    def failed(cls, problem: Problem) -> "Outcome":
+        """The outcome of a stream that a problem ended."""
+        return cls(problem.slug, problem)
+
+
+OUTCOME_LABELS: Final[tuple[str, ...]] = (*End, *(slug for slug in CATALOGUE))
+"""Every value of the `outcome` label."""

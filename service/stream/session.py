@@ -1,0 +1,407 @@
+"""The conductor of one stream: two tasks, one nursery, one outcome.
+
+The *client task* reads what the client sends, keeps the clocks, and writes to the recognizer. The *recognizer task*
+opens a connection when one is wanted, and relays results until it has settled. They share the state below, which only
+changes between two awaits, and whichever ends first ends the stream. To follow a frame: `_serve_client` → `_take_audio`
+→ `_relay_audio` → recognizer → `_relay_results` → client.
+
+Memory of a live stream: at most audio.BACKLOG_S of audio (320 kB) plus one batch of messages from the client, the
+settled text, and connection.MAX_WAITING_MESSAGES results.
+"""
+
+import dataclasses
+import logging
+import math
+from typing import Final
+
+import trio
+
+from service.deps import Deps
+from service.failures import Problem, Slug, StreamFailed, problem
+from service.groups import leaves
+from service.recognizer.connection import ConnectionGoneError, RecognizerConnection, failed, open_recognizer
+from service.recognizer.target import RecognizerTarget
+from service.recognizer.tencent import Settled, Trouble
+from service.stream import protocol, state
+from service.stream.admission import SLOT_WAIT_S
+from service.stream.audio import Mark
+from service.stream.client import ClientGone, ClientTooSlow
+from service.stream.inbox import Inbox
+from service.stream.intake import Intake
+from service.stream.outcome import End, Outcome
+from service.stream.protocol import Result
+from service.stream.state import Action, Event, Phase, Situation
+from service.stream.stereo import StereoWatch
+from service.stream.stream_settings import MP3, StreamSettings
+from service.stream.transcript import Transcript
+from service.stream.uplink_mp3 import uplink_for
+from service.telemetry.logs import get_logger, log_event
+
+IDLE_S: Final = 25.0  # two heartbeats of 10 s may be lost
+PAUSE_S: Final = 5.0  # Tencent may fail after 6 s without audio, and does after 15 s (document 1093/48982)
+FINISH_S: Final = 10.0  # from the last audio sent to everything settled; third parties wait 5 to 10 s
+_logger: Final = get_logger("stream")
+DEAF_S: Final = 1.0  # a send that took longer has kept us from reading the client
+MAX_MARKS: Final = 16  # `finalize` requests that wait; a person cannot ask faster
+
+
+class Session:
+    """One admitted stream, from `start` to its outcome."""
+
+    def __init__(self, inbox: Inbox, settings: StreamSettings, deps: Deps, stream_id: str) -> None:
+        now = trio.current_time()
+        self._inbox = inbox
+        self._client = inbox.client
+        self._settings = settings
+        self._deps = deps
+        self._metrics = deps.metrics
+        self._stream_id = stream_id
+        self._phase = Phase.DIALING  # the first connection is opened at once: `ready` needs the recognizer's word
+        self._dial_wanted = trio.Event()
+        self._dial_wanted.set()
+        self._connection: RecognizerConnection | None = None
+        """What audio is sent on; None while there is nothing to send on."""
+        self._used = False
+        self._dialed_mp3 = settings.is_mp3
+        """Whether the last connection was opened for mp3."""
+        self._intake = Intake(settings.voice_format, settings.sample_rate)
+        self._stereo = StereoWatch()
+        self.uplink = uplink_for(settings, deps.settings.upstream_packet_ms, now)
+        self.transcript = Transcript()
+        self.connections = 0
+        self.first_result_s: float | None = None
+        """From the first audio to the first result."""
+        self._began_at = now
+        self._accepted_at = now
+        self._first_audio_at: float | None = None
+        self._stopped_at = now
+        self._answer_by = math.inf
+        """When the recognizer must have settled what it was sent."""
+        self._read_at = now
+        """Until when the client was not being listened to: while the backlog was full, or a send took its time."""
+        self._finish_by = math.inf
+        """When `stopped` is due."""
+        self._time_is_up = False
+        self.outcome: Outcome | None = None
+        self._interrupted: Problem | None = None
+        self._parked = trio.CancelScope()
+        self._poked = False
+
+    async def run(self, early: list[bytes | str]) -> Outcome:
+        """Conduct the stream; `early` are the messages that came together with `start`.
+
+        Returns the outcome, whatever happens to the client or the recognizer. Cancelled, it leaves no connection and
+        no slot behind, and `outcome` tells how the stream ended if it had. The caller closes the client.
+        """
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._serve_recognizer, name=f"recognizer of {self._stream_id}")
+                end = await self._serve_client(early)
+                nursery.cancel_scope.cancel()
+            # Said when the recognizer task is gone: nothing can fail any more that would contradict it.
+            if end is not End.CANCELED:
+                await self._say_stopped()
+            self.outcome = Outcome(end)
+        except BaseExceptionGroup as group:
+            canceled, failures = group.split(trio.Cancelled)
+            if failures is not None:
+                self.outcome = outcome_of(failures)
+            if canceled is not None or self.outcome is None:
+                raise canceled or group from None
+        except (StreamFailed, ClientGone, ClientTooSlow) as error:
+            self.outcome = outcome_of(error)
+        return self.outcome
+
+    def interrupt(self, reason: Problem) -> None:
+        """End the stream with a problem, from outside and without blocking."""
+        self._interrupted = reason
+        self._poke()
+
+    # -- the client task ----------------------------------------------------------------------------------------------
+
+    async def _serve_client(self, early: list[bytes | str]) -> End:
+        messages = early
+        while True:
+            for message in messages:
+                if await self._on_message(message):
+                    return End.CANCELED
+            self._check_clocks()
+            await self._relay_audio()
+            if await self._act():
+                return End.TIME_LIMIT if self._time_is_up else End.COMPLETED
+            messages = await self._next_messages()
+
+    async def _next_messages(self) -> list[bytes | str]:
+        """Wait for the client, the next clock, or a poke. Nothing is sent in here, so being cut short loses nothing."""
+        messages: list[bytes | str] = []
+        with trio.CancelScope(deadline=self._next_deadline()) as self._parked:
+            if self.uplink.full:
+                await trio.sleep_forever()
+            messages = await self._client.receive()
+        self._poked = False
+        return messages
+
+    def _poke(self) -> None:
+        """Let the client task look at the state again."""
+        self._poked = True
+        self._parked.cancel()
+
+    async def _on_message(self, raw: bytes | str) -> bool:
+        """Act on a message; returns whether it was `cancel`."""
+        message = await self._inbox.understand(raw)
+        match message:
+            case bytes():
+                await self._take_audio(message)
+            case protocol.Audio():
+                await self._take_audio(message.data or b"")
+                if message.is_end:
+                    self._stop()
+            case protocol.Finalize():
+                await self._finalize(message)
+            case protocol.Stop():
+                self._stop()
+            case protocol.Cancel():
+                return True
+            case protocol.Start():
+                await self._inbox.refuse(problem(Slug.ALREADY_STARTED, "The stream has started; this is ignored."))
+        return False
+
+    async def _take_audio(self, data: bytes) -> None:
+        audio = data if self.uplink.stopped else self._intake.feed(data)
+        self._feed(audio)
+        if isinstance(audio, bytes) and not self._settings.is_mp3 and self._stereo.take(audio):
+            await self._inbox.refuse(
+                problem(Slug.STEREO_SUSPECTED, "This looks like two channels: record with numberOfChannels 1.")
+            )
+
+    def _feed(self, audio: bytes | Problem) -> None:
+        if isinstance(audio, Problem):
+            raise StreamFailed(audio)
+        if self._intake.voice_format == MP3 and not self._settings.is_mp3:
+            self._go_on_with_mp3()
+        now = trio.current_time()
+        if audio and self._first_audio_at is None:
+            self._first_audio_at = now
+        received = self.uplink.received
+        refused = self.uplink.feed(audio, now)
+        if refused is not None:
+            raise StreamFailed(refused)
+        self._metrics.audio_received.inc(self.uplink.in_s(self.uplink.received - received))
+
+    def _go_on_with_mp3(self) -> None:
+        """The bytes show what the announcement left open. A connection for PCM is ended unused."""
+        self._settings = dataclasses.replace(self._settings, voice_format=MP3)
+        packet_ms, now = self._deps.settings.upstream_packet_ms, trio.current_time()
+        self.uplink = uplink_for(self._settings, packet_ms, now, instead_of=self.uplink)
+
+    async def _finalize(self, request: protocol.Finalize) -> None:
+        if self.uplink.stopped or self.uplink.marks >= MAX_MARKS:
+            reason = "after stop" if self.uplink.stopped else f"while {MAX_MARKS} are waiting"
+            await self._inbox.refuse(problem(Slug.BAD_MESSAGE, f"finalize {reason}"))
+            return
+        self._feed(self._intake.flush(ending=False))
+        self.uplink.mark(id=request.id)
+
+    def _stop(self) -> None:
+        if not self.uplink.stopped:
+            self._stopped_at = trio.current_time()
+            self._feed(self._intake.flush(ending=True))
+            self.uplink.mark(stop=True)
+            settlings = self.uplink.marks + (self._phase is Phase.SETTLING)  # each may take its time
+            self._finish_by = self._stopped_at + FINISH_S * settlings + self.uplink.backlog_s()
+
+    async def _relay_audio(self) -> None:
+        """Send the packets that are due."""
+        connection = self._connection
+        if connection is None or self._phase is not Phase.RELAYING or self._misdialed:
+            return
+        began = trio.current_time()
+        relayed = self.uplink.relayed
+        packets = self.uplink.take_due(began)
+        if not packets:
+            return
+        self._used = True
+        sent_before = connection.sent_bytes
+        try:
+            await connection.send_audio(packet.audio for packet in packets)
+        except ConnectionGoneError:
+            if self._connection is connection:
+                self._connection = None  # the recognizer task finds out why
+        finally:
+            now = trio.current_time()
+            sent = connection.sent_bytes - sent_before
+            self.uplink.sent(now)
+            self.uplink.not_sent(sum(len(packet.audio) for packet in packets) - sent)
+            self._metrics.audio_relayed.inc(self.uplink.in_s(self.uplink.relayed - relayed))
+        for packet in packets:
+            self._metrics.gateway_delay.observe(now - packet.complete_at)
+        if now - began > DEAF_S:
+            self._read_at = now
+
+    async def _act(self) -> bool:
+        """Do what the state asks for. Returns whether the stream is settled to its end."""
+        while (event := state.look(self._situation())) is not None:
+            self._phase, action = state.step(self._phase, event)
+            match action:
+                case Action.NOTHING:
+                    return False
+                case Action.DIAL:
+                    self._dial_wanted.set()
+                case Action.END:
+                    await self._end_connection()
+                case Action.PASS:
+                    mark = self.uplink.pass_mark()
+                    if mark.stop:
+                        return True
+                    await self._say_finalized(mark)
+        return False
+
+    def _situation(self) -> Situation:
+        if self._misdialed:
+            return Situation(has_audio=False, at_mark=False, used=False, paused=True)  # end it, then dial again
+        paused = trio.current_time() >= self._pause_at()
+        return Situation(self.uplink.has_audio, self.uplink.reached is not None, self._used, paused)
+
+    @property
+    def _misdialed(self) -> bool:
+        """Whether the connection was opened for PCM before the bytes showed mp3, so that it cannot take them."""
+        return self._phase is Phase.RELAYING and self._dialed_mp3 != self._settings.is_mp3
+
+    def _pause_at(self) -> float:
+        return max(self.uplink.last_audio_at, self._accepted_at) + PAUSE_S
+
+    async def _end_connection(self) -> None:
+        self._answer_by = trio.current_time() + FINISH_S
+        try:
+            if self._connection is not None:
+                await self._connection.send_end()
+        except ConnectionGoneError:
+            self._connection = None  # the recognizer task finds out why
+
+    async def _say_finalized(self, mark: Mark) -> None:
+        audio_ms = self.uplink.in_ms(mark.position)
+        await self._client.send(protocol.Finalized(mark.id, audio_ms, self.transcript.sentences).encode())
+
+    async def _say_stopped(self) -> None:
+        transcript = self.transcript
+        account = self.uplink.account(transcript.recognized_ms)
+        duration_ms = round((trio.current_time() - self._began_at) * 1000)
+        await self._client.send(protocol.Stopped(transcript.text, transcript.sentences, duration_ms, account).encode())
+        self._metrics.finalization.observe(trio.current_time() - self._stopped_at)
+
+    # -- the clocks ---------------------------------------------------------------------------------------------------
+
+    def _next_deadline(self) -> float:
+        """When the client task must look again, if nothing happens before."""
+        if self._poked:
+            return -math.inf
+        now = trio.current_time()
+        clocks = [self._answer_by, self._finish_by, self._idle_at(), self._limit_at()]
+        if self._phase is Phase.RELAYING and self._connection is not None:
+            clocks.append(self.uplink.next_due(now) if self.uplink.has_audio else self._pause_at())
+        return min(clocks)
+
+    def _idle_at(self) -> float:
+        """Never behind `stop`: then we owe the client, and the recognizer's clocks bound that."""
+        return math.inf if self.uplink.stopped else max(self._client.last_heard, self._read_at) + IDLE_S
+
+    def _limit_at(self) -> float:
+        return math.inf if self.uplink.stopped else self._began_at + self._deps.settings.max_stream_s
+
+    def _check_clocks(self) -> None:
+        now = trio.current_time()
+        if self._interrupted is not None:
+            raise StreamFailed(self._interrupted)
+        if self.uplink.full:
+            self._read_at = now
+        if now >= self._idle_at():
+            raise StreamFailed(
+                problem(Slug.IDLE_TIMEOUT, f"Nothing came for {IDLE_S:g} s: send ping in pauses, every heartbeatMs.")
+            )
+        if now >= self._limit_at():
+            self._time_is_up = True
+            self._stop()
+        if now >= min(self._answer_by, self._finish_by):
+            message = f"The recognizer did not settle the audio within {FINISH_S:g} s."
+            raise failed(Trouble.FINAL_TIMEOUT, message, self._metrics)
+
+    # -- the recognizer task ------------------------------------------------------------------------------------------
+
+    async def _serve_recognizer(self) -> None:
+        slot_wait_s = 0.0  # a new stream is refused at once; one that goes on after a pause may wait
+        while True:
+            await self._dial_wanted.wait()
+            self._dial_wanted = trio.Event()
+            self._dialed_mp3 = self._settings.is_mp3
+            async with (
+                self._deps.admission.recognizer_slot(wait_s=slot_wait_s),
+                open_recognizer(
+                    self._target(),
+                    self._settings.recognizer_parameters(),
+                    self._metrics,
+                    dial=self._deps.dial,
+                    wall_clock=self._deps.wall_clock,
+                ) as connection,
+            ):
+                await self._begin(connection)
+                await self._relay_results(connection)
+            slot_wait_s = SLOT_WAIT_S
+
+    def _target(self) -> RecognizerTarget:
+        target = self._deps.recognizer.target
+        if target is None:
+            raise StreamFailed(problem(Slug.RECOGNIZER_UNAVAILABLE, "The recognizer is not up."))
+        return target
+
+    async def _begin(self, connection: RecognizerConnection) -> None:
+        now = trio.current_time()
+        base_ms = self.uplink.in_ms(self.uplink.begin_connection(now))
+        self.transcript.begin_connection(connection.voice_id, base_ms)
+        self.connections += 1
+        if self.connections == 1:
+            await self._client.send(self._settings.ready(self._stream_id, connection.voice_id).encode())
+        self._connection, self._used, self._accepted_at = connection, False, now
+        self._step(Event.ACCEPTED)
+
+    async def _relay_results(self, connection: RecognizerConnection) -> None:
+        """Until the recognizer has settled everything it was sent."""
+        while True:
+            heard = await connection.receive()
+            if isinstance(heard, Settled):
+                await self._tell(self.transcript.withdraw())
+                if self._phase is not Phase.SETTLING:
+                    raise failed(Trouble.LOST, "The recognizer ended without being told to.", self._metrics)
+                self._connection, self._answer_by = None, math.inf
+                self._step(Event.SETTLED)
+                return
+            await self._tell(self.transcript.apply(heard, self.uplink.in_ms(self.uplink.relayed)))
+
+    async def _tell(self, result: Result | None) -> None:
+        if result is not None:
+            await self._client.send(result.encode())
+            self._note_first_result()
+
+    def _step(self, event: Event) -> None:
+        """What the recognizer did, for the client task to act on."""
+        self._phase, _ = state.step(self._phase, event)
+        self._poke()
+
+    def _note_first_result(self) -> None:
+        if self.first_result_s is None and self._first_audio_at is not None:
+            self.first_result_s = trio.current_time() - self._first_audio_at
+            self._metrics.first_partial.observe(self.first_result_s)
+
+
+def outcome_of(error: BaseException) -> Outcome:
+    """The outcome of a stream that an exception ended; what nobody expected is logged and is our fault."""
+    ends = list(leaves(error))
+    for end in ends:
+        if not isinstance(end, StreamFailed | ClientGone | ClientTooSlow):
+            log_event(_logger, logging.ERROR, "stream_error", error=end)
+            return Outcome.failed(problem(Slug.INTERNAL, "An error in this service."))
+    for end in ends:
+        if isinstance(end, StreamFailed):
+            return Outcome.failed(end.problem)
+    if any(isinstance(end, ClientTooSlow) for end in ends):
+        return Outcome.failed(problem(Slug.CLIENT_TOO_SLOW, "The client does not read what it is sent."))
+    return Outcome(End.CLIENT_LEFT)

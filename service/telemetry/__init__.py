@@ -1,0 +1,1 @@
+"""What the service tells its operators: metrics, log lines, and a watch on its own event loop."""

@@ -1,0 +1,87 @@
+"""`WS /test-ws`: an echo, for finding out what a network or a platform does to a WebSocket. It needs no login."""
+
+from typing import Final
+from urllib.parse import parse_qs
+
+import msgspec
+import trio
+from quart import websocket
+from quart_trio import QuartTrio
+
+from service.deps import Deps
+from service.stream.client import ClientGone, ClientTooSlow
+from service.web.envelope import now_ms
+from service.web.websocket import QuartClient
+
+PATHS: Final = ("/test-ws", "/api/realtime-voice/test")
+MAX_ECHOES: Final = 32
+"""Echo connections at a time: enough for an operator's tools, too few to starve voice."""
+IDLE_S: Final = 60.0
+"""Without a byte from the client, pongs included: six pings of the server went unanswered."""
+QUIET_IDLE_S: Final = 180.0
+"""With `?quiet=1`: three times the 60 s after which proxies cut idle connections by default."""
+
+
+def is_quiet(target: str) -> bool:
+    """Whether a request target asks for an echo without pings from the server."""
+    path, _, query = target.partition("?")
+    return path in PATHS and _flag(query, "quiet")
+
+
+def register_echo(app: QuartTrio, deps: Deps) -> None:
+    """Adds the echo's routes to the application."""
+    places = trio.CapacityLimiter(MAX_ECHOES)
+
+    async def test_ws() -> None:
+        """Accepts, then echoes until the client is gone, idle, too slow, or sends too much."""
+        query = websocket.query_string.decode("latin-1")
+        await websocket.accept()
+        client = QuartClient(websocket)
+        place = object()
+        try:
+            places.acquire_on_behalf_of_nowait(place)
+        except trio.WouldBlock:
+            await client.close(1013, f"all {MAX_ECHOES} places are taken")  # 1013: try again later, IANA's registry
+            return
+        try:
+            await _echo(
+                client,
+                raw=_flag(query, "raw"),
+                idle_s=QUIET_IDLE_S if _flag(query, "quiet") else IDLE_S,
+                max_bytes=deps.settings.test_ws_max_bytes,
+            )
+        except (ClientGone, ClientTooSlow):
+            return
+        finally:
+            places.release_on_behalf_of(place)
+
+    for number, path in enumerate(PATHS):
+        app.add_websocket(path, endpoint=f"test_ws_{number}", view_func=test_ws)
+
+
+async def _echo(client: QuartClient, *, raw: bool, idle_s: float, max_bytes: int) -> None:
+    if not raw:
+        await client.send(_text({"type": "connected", "timestamp": now_ms()}))
+    while True:
+        messages: list[bytes | str] = []
+        with trio.move_on_at(client.last_heard + idle_s):
+            messages = await client.receive()
+        if not messages and trio.current_time() >= client.last_heard + idle_s:
+            await client.close(4408, f"nothing came for {idle_s:.0f} s")
+            return
+        for message in messages:
+            if len(message.encode() if isinstance(message, str) else message) > max_bytes:
+                await client.close(1009, f"a message may have {max_bytes} bytes")
+                return
+            if raw or isinstance(message, bytes):
+                await client.send(message)
+            else:
+                await client.send(_text({"type": "echo", "data": message, "timestamp": now_ms()}))
+
+
+def _text(message: dict[str, object]) -> str:
+    return msgspec.json.encode(message).decode()
+
+
+def _flag(query: str, name: str) -> bool:
+    return parse_qs(query).get(name, ["0"])[-1] in ("1", "true")

@@ -1,0 +1,74 @@
+"""Is it there, does it work, may traffic come: the routes for orchestrators and for Prometheus."""
+
+import hmac
+import ipaddress
+from importlib import metadata
+
+from quart import Response, abort, request
+from quart_trio import QuartTrio
+
+from service.deps import Deps
+from service.lifecycle import Phase
+from service.telemetry.metrics import CONTENT_TYPE
+from service.web.answer import answer
+
+
+def register_health(app: QuartTrio, deps: Deps) -> None:
+    """Adds `/`, `/health`, `/ready` and `/metrics` to the application."""
+    version = metadata.version("miniapp-backend")
+
+    @app.get("/")
+    async def index() -> Response:
+        """Cheap: platforms probe it."""
+        return answer({"name": "miniapp-backend", "version": version})
+
+    @app.get("/health")
+    async def health() -> Response:
+        """Answers when the event loop does, which is the point."""
+        return answer({"status": "ok"})
+
+    @app.get("/ready")
+    async def ready() -> Response:
+        """503 only while starting or draining: a recognizer that is down is no reason to take the instance out."""
+        phase = deps.lifecycle.phase
+        return answer(
+            {
+                "phase": phase,
+                "recognizer": deps.recognizer.state,
+                "slots": {"used": deps.admission.slots_used, "total": deps.admission.slots_total},
+                "streams": deps.admission.streams,
+            },
+            status=200 if phase is Phase.SERVING else 503,
+            message="ok" if phase is Phase.SERVING else f"this instance is {phase}",
+        )
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        """For whoever knows METRICS_TOKEN; without one, for this machine only.
+
+        The peer is that of the TCP connection, never one that a proxy names: behind a proxy on this machine every
+        request looks local, so set METRICS_TOKEN there.
+        """
+        token = deps.settings.metrics_token
+        if token:
+            given = request.headers.get("Authorization", "")
+            if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+                refused = answer(status=401, message="a bearer token is needed")
+                refused.headers["WWW-Authenticate"] = "Bearer"
+                return refused
+        elif not is_loopback(request.scope.get("client")):
+            abort(404)
+        return Response(deps.metrics.exposition(), content_type=CONTENT_TYPE)
+
+
+def is_loopback(client: object) -> bool:
+    """Whether an ASGI scope's client, `(host, port)` or None, is on this machine; IPv4 in IPv6 is understood."""
+    if not isinstance(client, tuple | list) or not client:
+        return False
+    try:
+        address = ipaddress.ip_address(str(client[0]).partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address.is_loopback

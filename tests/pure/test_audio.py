@@ -1,0 +1,436 @@
+"""Audio on its way to the recognizer: nothing lost, nothing reordered, never too fast, always accounted for."""
+
+import itertools
+import math
+import random
+from collections import deque
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from service.stream.audio import ARRIVALS_APART_S, BACKLOG_S, FLUSH_AFTER_S, Mark, Pacer, Packet, Uplink
+from service.stream.protocol import AudioAccount
+
+RATE = 32  # bytes per millisecond at 16 kHz
+SECOND = 32_000
+PACKET = 3200  # 100 ms
+NOISE = random.Random(1).randbytes(4_000_000)
+MOST_IN_A_SECOND_S = 2.5  # the recognizer's own limit is 3 s
+
+
+def uplink(packet_ms: int = 100, now: float = 0.0) -> Uplink:
+    return Uplink(RATE, packet_ms, now)
+
+
+def most_in_a_second(sends: list[tuple[float, int]]) -> int:
+    """The most bytes that any window of one second holds, its ends included."""
+    most = total = 0
+    window: deque[tuple[float, int]] = deque()
+    for at, count in sends:
+        window.append((at, count))
+        total += count
+        while window[0][0] < at - 1:
+            total -= window.popleft()[1]
+        most = max(most, total)
+    return most
+
+
+# -- the pace ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_pacer_starts_full_and_refills_at_twice_real_time() -> None:
+    pacer = Pacer(SECOND, now=100.0)
+    assert pacer.allowance(100.0) == 16_000
+    pacer.spend(16_000)
+    assert [pacer.allowance(100.0), pacer.allowance(100.1), pacer.allowance(100.2)] == [0, 6400, 12_800]
+    pacer.spend(12_800)
+    assert [pacer.allowance(100.3), pacer.allowance(200.0)] == [6400, 16_000]
+
+
+def test_when_a_pacer_is_ready() -> None:
+    pacer = Pacer(SECOND, now=0.0)
+    assert pacer.ready_at(16_000, 5.0) == 5.0
+    pacer.spend(16_000)
+    assert pacer.ready_at(6400, 5.0) == pytest.approx(5.1)
+    assert pacer.ready_at(0, 5.0) == 5.0
+
+
+@given(
+    st.sampled_from([16_000, 32_000]),
+    st.floats(0, 2e6),
+    st.lists(st.tuples(st.floats(0, 1.5), st.integers(1, 8000)), max_size=60),
+)
+def test_no_second_holds_too_much_and_waiting_is_exact(rate: int, now: float, wanted: list[tuple[float, int]]) -> None:
+    """Times are a monotonic clock's, so the numbers are large: rounding must not make a sender wait twice."""
+    pacer, sends = Pacer(rate, now), []
+    for pause_s, count in wanted:
+        now += pause_s
+        ready_at = pacer.ready_at(count, now)
+        assert ready_at >= now
+        assert (ready_at == now) == (pacer.allowance(now) >= count)
+        now = ready_at
+        assert pacer.allowance(now) >= count
+        pacer.spend(count)
+        sends.append((now, count))
+    # One byte for rounding: the bound of the recognizer is 0.5 s further.
+    assert most_in_a_second(sends) <= MOST_IN_A_SECOND_S * rate + 1
+
+
+@pytest.mark.parametrize("now", [0.0, 100_000.123, 1_000_000.777])
+@pytest.mark.parametrize("count", [640, 3200, 12_800])
+def test_rounding_does_not_add_up(now: float, count: int) -> None:
+    """A long backlog: a sender who comes when it is told to never comes in vain."""
+    pacer = Pacer(SECOND, now)
+    for _ in range(10_000):
+        now = pacer.ready_at(count, now)
+        assert pacer.allowance(now) >= count
+        pacer.spend(count)
+
+
+# -- one thing at a time -----------------------------------------------------------------------------------------------
+
+
+def test_a_new_uplink_is_empty() -> None:
+    new = uplink(now=7.0)
+    assert (new.received_bytes, new.relayed_bytes, new.dropped_bytes, new.position, new.marks) == (0, 0, 0, 0, 0)
+    assert (new.full, new.stopped, new.has_audio) == (False, False, False)
+    assert new.reached is None
+    assert (new.take_due(7.0), new.next_due(7.0), new.backlog_s()) == ([], math.inf, 0.0)
+    assert new.account(0) == AudioAccount(0, 0, 0, 0, 0, 0, 0)
+
+
+def test_live_audio_goes_out_as_soon_as_a_packet_is_complete() -> None:
+    live, sent = uplink(), []
+    for frame in range(50):  # 40 ms each
+        now = (frame + 1) * 0.04
+        live.feed(NOISE[frame * 1280 : (frame + 1) * 1280], now)
+        sent += [(now, packet) for packet in live.take_due(now)]
+    assert [packet for _, packet in sent] == [
+        Packet(NOISE[number * PACKET : (number + 1) * PACKET], now) for number, (now, _) in enumerate(sent)
+    ]
+    assert [round(now * 1000) for now, _ in sent[:4]] == [120, 200, 320, 400]
+    assert len(sent) == 20
+
+
+def test_a_backlog_goes_out_at_twice_real_time_after_the_first_half_second() -> None:
+    backlog, now, sent = uplink(), 10.0, []
+    backlog.feed(NOISE[: 3 * SECOND], now)
+    assert backlog.backlog_s() == 1.5
+    while (due := backlog.next_due(now)) < math.inf:
+        now = due
+        sent += [(round(now - 10.0, 6), len(packet.audio)) for packet in backlog.take_due(now)]
+    at_once, later = sent[:5], sent[5:]
+    assert at_once == [(0.0, PACKET)] * 5
+    assert later == [(round(0.05 * number, 6), PACKET) for number in range(1, 26)]
+
+
+def test_a_new_connection_starts_afresh() -> None:
+    fresh = uplink()
+    fresh.feed(NOISE[:SECOND], 0.0)
+    assert sum(len(packet.audio) for packet in fresh.take_due(0.0)) == 16_000
+    assert fresh.take_due(0.0) == []
+    assert fresh.begin_connection(0.0) == 16_000
+    assert b"".join(packet.audio for packet in fresh.take_due(0.0)) == NOISE[16_000:SECOND]
+    assert fresh.begin_connection(3.0) == SECOND
+
+
+def test_a_short_packet_goes_out_when_audio_pauses() -> None:
+    short = uplink()
+    short.feed(NOISE[:101], 5.0)
+    assert (short.has_audio, short.take_due(5.0), short.next_due(5.0)) == (True, [], 5.0 + FLUSH_AFTER_S)
+    assert short.take_due(5.0 + FLUSH_AFTER_S - 1e-6) == []
+    assert short.take_due(5.0 + FLUSH_AFTER_S) == [Packet(NOISE[:100], 5.0)]
+    # Half a sample is nothing to send, however long it waits.
+    assert (short.has_audio, short.take_due(99.0), short.next_due(99.0)) == (False, [], math.inf)
+    short.feed(NOISE[101:102], 100.0)
+    assert short.take_due(101.0) == [Packet(NOISE[100:102], 100.0)]
+
+
+def test_a_short_packet_goes_out_at_once_at_a_mark() -> None:
+    marked = uplink()
+    marked.feed(NOISE[:100], 0.0)
+    marked.mark(id="a")
+    assert marked.reached is None
+    assert marked.next_due(0.0) == 0.0
+    assert marked.take_due(0.0) == [Packet(NOISE[:100], 0.0)]
+    assert marked.reached == Mark(100, stop=False, id="a")
+    assert marked.pass_mark() == Mark(100, stop=False, id="a")
+    assert (marked.marks, marked.stopped, marked.next_due(0.0)) == (0, False, math.inf)
+
+
+def test_audio_behind_a_mark_waits_until_the_mark_is_passed() -> None:
+    marked = uplink()
+    marked.feed(NOISE[:100], 0.0)
+    marked.mark()
+    marked.feed(NOISE[100:300], 0.1)
+    marked.mark(id=2)
+    assert marked.marks == 2
+    assert marked.take_due(9.0) == [Packet(NOISE[:100], 0.0)]
+    assert (marked.has_audio, marked.take_due(9.0), marked.next_due(9.0)) == (False, [], math.inf)
+    assert marked.pass_mark() == Mark(100)
+    assert marked.take_due(9.0) == [Packet(NOISE[100:300], 0.1)]
+    assert marked.reached == Mark(300, id=2)
+
+
+def test_half_a_sample_before_a_mark_joins_its_other_half_behind_it() -> None:
+    odd = uplink()
+    odd.feed(NOISE[:3], 0.0)
+    odd.mark(id=1)
+    odd.mark(id=2)
+    odd.feed(NOISE[3:8], 0.5)
+    assert odd.take_due(0.5) == [Packet(NOISE[:2], 0.0)]
+    assert (odd.reached, odd.has_audio) == (Mark(3, id=1), False)
+    odd.pass_mark()
+    assert odd.reached == Mark(3, id=2)
+    odd.pass_mark()
+    assert odd.take_due(2.0) == [Packet(NOISE[2:8], 0.5)]
+
+
+def test_a_mark_without_audio_is_reached_at_once() -> None:
+    silent = uplink()
+    silent.mark(id="a")
+    assert silent.reached == Mark(0, id="a")
+    assert silent.next_due(0.0) == math.inf
+
+
+def test_behind_stop_audio_is_dropped_and_counted_and_marks_are_ignored() -> None:
+    stopped = uplink()
+    stopped.feed(NOISE[:65], 0.0)
+    stopped.mark(stop=True)
+    assert stopped.stopped
+    stopped.feed(NOISE[:640], 1.0)
+    stopped.mark(id="late")
+    stopped.mark(stop=True)
+    assert (stopped.marks, stopped.last_audio_at) == (1, 0.0)
+    assert stopped.take_due(1.0) == [Packet(NOISE[:64], 0.0)]
+    assert stopped.reached == Mark(65, stop=True)
+    assert (stopped.received_bytes, stopped.relayed_bytes, stopped.dropped_bytes) == (705, 64, 640)
+    assert stopped.pass_mark() == Mark(65, stop=True)
+    assert (stopped.received_bytes, stopped.relayed_bytes, stopped.dropped_bytes) == (705, 64, 641)
+    assert (stopped.has_audio, stopped.next_due(9.0)) == (False, math.inf)
+    assert stopped.account(1) == AudioAccount(22, 2, 1, 20, 705, 64, 641)
+
+
+def test_an_empty_frame_is_no_audio() -> None:
+    new = uplink()
+    new.feed(b"", 5.0)
+    assert (new.last_audio_at, new.received_bytes) == (-math.inf, 0)
+
+
+def test_the_backlog_is_bounded_by_not_reading() -> None:
+    backlog = uplink()
+    limit = int(BACKLOG_S * SECOND)
+    backlog.feed(NOISE[: limit - 1], 0.0)
+    assert not backlog.full
+    backlog.feed(b"x", 0.0)
+    assert (backlog.full, backlog.backlog_s()) == (True, BACKLOG_S / 2)
+    backlog.take_due(0.0)
+    assert not backlog.full
+
+
+def test_what_is_given_up_is_counted_as_dropped() -> None:
+    lost = uplink()
+    lost.feed(NOISE[:5000], 0.0)
+    lost.take_due(0.0)
+    waiting = lost.account(7)
+    lost.drop_waiting()
+    assert lost.account(7) == waiting == AudioAccount(156, 100, 7, 56, 5000, 3200, 1800)
+    assert lost.take_due(9.0) == []
+
+
+@pytest.mark.parametrize("packet_ms", [20, 100, 400])
+@pytest.mark.parametrize("bytes_per_ms", [16, 32])
+def test_every_packet_size_that_can_be_configured_flows(packet_ms: int, bytes_per_ms: int) -> None:
+    """A packet beyond the pace's bucket would never be due."""
+    flowing, now, audio = Uplink(bytes_per_ms, packet_ms, 0.0), 0.0, NOISE[: 4000 * bytes_per_ms]
+    flowing.feed(audio, now)
+    sent: list[bytes] = []
+    while (due := flowing.next_due(now)) < math.inf:
+        now = due
+        taken = flowing.take_due(now)
+        assert taken
+        sent += [packet.audio for packet in taken]
+    assert b"".join(sent) == audio
+    assert now == pytest.approx((4 - 0.5) / 2, abs=0.01)
+
+
+def test_what_is_remembered_of_arrivals_is_bounded() -> None:
+    """A client that sends byte by byte costs one entry per 5 ms, not one per frame."""
+    tiny = uplink(packet_ms=500)
+    for number in range(10_000):
+        tiny.feed(b"x", number / 10_000)
+    assert len(tiny._arrivals) <= 1 / ARRIVALS_APART_S + 1
+    tiny.mark()
+    (packet,) = tiny.take_due(1.0)
+    assert len(packet.audio) == 10_000
+    assert 0.9999 - ARRIVALS_APART_S <= packet.complete_at <= 0.9999
+    assert len(tiny._arrivals) == 0
+
+
+# -- everything at once ------------------------------------------------------------------------------------------------
+
+
+class AnyTalk(RuleBasedStateMachine):
+    """Any interleaving of audio, time, marks and connections, against a model that only keeps lists."""
+
+    @initialize(
+        bytes_per_ms=st.sampled_from([16, 32]),
+        packet_ms=st.sampled_from([20, 40, 100, 200, 400]),
+        now=st.sampled_from([0.0, 12_345.678, 987_654.321]),
+    )
+    def begin(self, bytes_per_ms: int, packet_ms: int, now: float) -> None:
+        self.now = now
+        self.bytes_per_ms = bytes_per_ms
+        self.packet_bytes = packet_ms * bytes_per_ms
+        self.uplink = Uplink(bytes_per_ms, packet_ms, now)
+        self.accepted = 0
+        self.dropped = 0
+        self.taken = 0
+        self.stopped = False
+        self.marks: deque[Mark] = deque()
+        self.arrivals: list[tuple[int, float]] = []
+        """(position behind the last byte, time) of every piece."""
+        self.sends: list[tuple[float, int]] = []
+        """On the present connection."""
+        self.numbers = 0
+
+    @property
+    def sendable(self) -> int:
+        """Bytes of whole samples that may be sent before the next mark."""
+        end = self.marks[0].position if self.marks else self.accepted
+        return (end - self.taken) // 2 * 2
+
+    @rule(size=st.integers(0, 70) | st.sampled_from([640, 1280, 3200, 6400, 65_536]))
+    def audio(self, size: int) -> None:
+        start = self.accepted % 1_000_000
+        self.uplink.feed(NOISE[start : start + size], self.now)
+        if self.stopped:
+            self.dropped += size
+        elif size:
+            self.accepted += size
+            self.arrivals.append((self.accepted, self.now))
+
+    @rule(seconds=st.sampled_from([0.0, 0.001, 0.004, 0.005, 0.04, 0.1, 0.32, 0.4, 1.0]) | st.floats(0, 3))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule()
+    def finalize(self) -> None:
+        self.numbers += 1
+        self.uplink.mark(id=self.numbers)
+        if not self.stopped:
+            self.marks.append(Mark(self.accepted, id=self.numbers))
+
+    @precondition(lambda self: self.numbers > 2)
+    @rule()
+    def stop(self) -> None:
+        self.uplink.mark(stop=True)
+        if not self.stopped:
+            self.marks.append(Mark(self.accepted, stop=True))
+        self.stopped = True
+
+    @rule()
+    def take(self) -> None:
+        self.note(self.uplink.take_due(self.now))
+        assert self.uplink.next_due(self.now) > self.now  # or the caller would spin
+
+    @rule()
+    def wait_until_due(self) -> None:
+        self.take()
+        due = self.uplink.next_due(self.now)
+        assert (due == math.inf) == (self.sendable == 0)
+        if due < math.inf:
+            assert self.uplink.take_due(max(self.now, due - 0.001)) == []  # nothing is late either
+            self.now = due
+            packets = self.uplink.take_due(self.now)
+            assert packets
+            self.note(packets)
+
+    @rule()
+    def connect(self) -> None:
+        assert self.uplink.begin_connection(self.now) == self.taken
+        self.sends = []
+
+    @precondition(lambda self: self.uplink.reached)
+    @rule()
+    def pass_mark(self) -> None:
+        mark = self.marks.popleft()
+        assert self.uplink.pass_mark() == mark
+        if mark.stop:
+            self.dropped += self.accepted - self.taken
+            self.accepted = self.taken
+
+    def note(self, packets: list[Packet]) -> None:
+        """Compare the packets with what was fed."""
+        for packet in packets:
+            size = len(packet.audio)
+            assert 0 < size <= self.packet_bytes
+            assert size % 2 == 0
+            assert size <= self.sendable
+            oldest_at = next(at for end, at in self.arrivals if end > self.taken)
+            waited_s = self.now - oldest_at + ARRIVALS_APART_S  # what came so close together counts as one
+            assert size == self.packet_bytes or self.marks or waited_s >= FLUSH_AFTER_S - 1e-9
+            assert packet.audio == b"".join(NOISE[place : place + 1] for place in self.places(size))
+            self.taken += size
+            came_at = next(at for end, at in self.arrivals if end >= self.taken)
+            assert came_at - ARRIVALS_APART_S - 1e-9 <= packet.complete_at <= came_at
+            self.sends.append((self.now, size))
+        assert most_in_a_second(self.sends) <= MOST_IN_A_SECOND_S * self.bytes_per_ms * 1000 + 1
+
+    def places(self, size: int) -> list[int]:
+        """Where in the noise the next bytes come from: each piece was cut where the position pointed then."""
+        places: list[int] = []
+        begin = 0
+        for end, _ in self.arrivals:
+            low, high = max(begin, self.taken), min(end, self.taken + size)
+            places += range(begin % 1_000_000 + low - begin, begin % 1_000_000 + max(low, high) - begin)
+            begin = end
+        return places
+
+    @invariant()
+    def everything_is_accounted_for(self) -> None:
+        if not hasattr(self, "uplink"):
+            return
+        waiting = self.accepted - self.taken
+        tested = self.uplink
+        assert (tested.relayed_bytes, tested.dropped_bytes, tested.position) == (
+            self.taken,
+            self.dropped,
+            self.accepted,
+        )
+        assert tested.received_bytes == self.taken + waiting + self.dropped
+        received_ms = (self.accepted + self.dropped) // self.bytes_per_ms
+        dropped_ms = (waiting + self.dropped) // self.bytes_per_ms
+        assert tested.account(5) == AudioAccount(
+            received_ms,
+            received_ms - dropped_ms,
+            5,
+            dropped_ms,
+            self.accepted + self.dropped,
+            self.taken,
+            waiting + self.dropped,
+        )
+        assert 0 <= received_ms - dropped_ms <= -(-self.taken // self.bytes_per_ms)
+        assert tested.backlog_s() == waiting / (self.bytes_per_ms * 2000)
+        assert tested.full == (waiting >= 10_000 * self.bytes_per_ms)
+
+    @invariant()
+    def marks_are_reached_in_time(self) -> None:
+        if not hasattr(self, "uplink"):
+            return
+        assert (self.uplink.stopped, self.uplink.marks) == (self.stopped, len(self.marks))
+        assert self.uplink.has_audio == (self.sendable > 0)
+        assert self.uplink.reached == (self.marks[0] if self.marks and self.sendable == 0 else None)
+
+    @invariant()
+    def arrivals_are_few(self) -> None:
+        if hasattr(self, "uplink"):
+            times = [at for _, at in self.uplink._arrivals]
+            assert all(later - earlier >= ARRIVALS_APART_S for earlier, later in itertools.pairwise(times))
+            assert len(times) <= len([end for end, _ in self.arrivals if end > self.taken]) + 1
+
+
+AnyTalk.TestCase.settings = settings(stateful_step_count=40)
+test_any_talk = AnyTalk.TestCase

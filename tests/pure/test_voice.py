@@ -1,0 +1,49 @@
+"""What an upgrade request for a voice stream offers: its subprotocol and its token."""
+
+import pytest
+from werkzeug.datastructures import Headers
+
+from service.web.voice import bearer_of, chosen_subprotocol
+
+
+@pytest.mark.parametrize(
+    ("offered", "expected"),
+    [
+        ([], None),
+        (["voice.v1"], "voice.v1"),
+        (["bearer.abc", "voice.v1"], "voice.v1"),
+        (["other", "voice.v1"], "voice.v1"),
+        (["bearer.abc", "other", "another"], "other"),
+        (["bearer.abc"], None),  # a token is never sent back
+        (["bearer.", "bearer.abc"], None),
+        (["Voice.v1"], "Voice.v1"),
+    ],
+)
+def test_chosen_subprotocol(offered: list[str], expected: str | None) -> None:
+    assert chosen_subprotocol(offered) == expected
+
+
+@pytest.mark.parametrize(
+    ("headers", "offered", "expected"),
+    [
+        ({}, [], ""),
+        ({"Authorization": "Bearer abc"}, [], "abc"),
+        ({"authorization": "bEARER   abc "}, [], "abc"),
+        ({"Authorization": "Bearer a b"}, [], "a b"),
+        ({"token": "old"}, [], "old"),
+        ({}, ["voice.v1", "bearer.sub"], "sub"),
+        ({}, ["bearer.first", "bearer.second"], "first"),
+        ({}, ["bearer."], ""),
+        ({}, ["voice.v1", "Bearer.x"], ""),
+        # Authorization goes before the old header, that before a subprotocol.
+        ({"Authorization": "Bearer abc", "token": "old"}, ["bearer.sub"], "abc"),
+        ({"token": "old"}, ["bearer.sub"], "old"),
+        # An Authorization that holds no bearer token does not hide the others.
+        ({"Authorization": "Basic dXNlcg==", "token": "old"}, [], "old"),
+        ({"Authorization": "Bearer", "token": "old"}, [], "old"),
+        ({"Authorization": "Bearer  ", "token": ""}, ["bearer.sub"], "sub"),
+        ({"Authorization": "abc"}, [], ""),
+    ],
+)
+def test_bearer_of(headers: dict[str, str], offered: list[str], expected: str) -> None:
+    assert bearer_of(Headers(headers), offered) == expected

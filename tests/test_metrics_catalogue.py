@@ -1,0 +1,60 @@
+"""docs/metrics.md and the registry say the same."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from service.deps import Deps
+from service.failures import CATALOGUE
+from service.recognizer.tencent import ERROR_LABELS
+from service.settings import Settings
+from service.stream.outcome import OUTCOME_LABELS
+
+PAGE = (Path(__file__).parents[1] / "docs" / "metrics.md").read_text(encoding="utf-8")
+_ROW = re.compile(r"^\| `(\w+)` \| (\w+) \|([^|]*)\| [^|]+ \| [^|]+ \|$", re.MULTILINE)
+
+
+def documented() -> dict[str, tuple[str, tuple[str, ...]]]:
+    return {name: (kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels in _ROW.findall(PAGE)}
+
+
+def values_of(label: str) -> list[str]:
+    section = PAGE.split(f"### `{label}`\n")[1].split("\n### ")[0]
+    return re.findall(r"^\* `(\w+)`$", section, re.MULTILINE)
+
+
+def test_every_metric_is_documented_and_no_other() -> None:
+    metrics = Deps.from_settings(Settings()).metrics
+    registered = {}
+    for instrument in vars(metrics).values():
+        if not hasattr(instrument, "describe"):
+            continue
+        (family,) = instrument.describe()
+        name = family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")
+        labels = ("version", "python") if family.type == "info" else tuple(instrument._labelnames)
+        registered[name] = (family.type, labels)
+    assert documented() == registered
+
+
+@pytest.mark.parametrize(
+    ("label", "values"),
+    [
+        ("outcome", list(OUTCOME_LABELS)),
+        ("code", list(ERROR_LABELS)),
+        ("state", ["used", "free", "waited_for"]),
+        ("slug", list(CATALOGUE)),
+    ],
+)
+def test_every_value_of_a_label_is_documented(label: str, values: list[str]) -> None:
+    assert values_of(label) == values
+
+
+def test_slots_have_the_documented_states() -> None:
+    metrics = Deps.from_settings(Settings()).metrics
+    (family,) = metrics.recognizer_slots.collect()
+    assert [sample.labels["state"] for sample in family.samples] == values_of("state")
+
+
+def test_no_other_name_contains_the_streams_gauge() -> None:
+    assert [name for name in documented() if "streams_active" in name] == ["voice_streams_active"]
