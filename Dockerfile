@@ -3,9 +3,11 @@
 #   docker build -t voice-gateway .
 #   docker build -t voice-gateway-local --build-arg LOCAL_RECOGNIZER=1 .     with the embedded recognizer (English)
 #   docker run --rm -p 8000:80 --env-file voice.env voice-gateway
+#   docker build --target loadtest -t voice-loadtest .                       the load tester, an image of its own
+#   docker run --rm -v "$PWD/results:/results" voice-loadtest python -m loadtest run --url wss://HOST
 #
 # Secrets come from the environment of the container, never from a build argument or a file in the image.
-FROM python:3.11-slim-bookworm
+FROM python:3.11-slim-bookworm AS base
 
 ENV PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -14,13 +16,36 @@ ENV PYTHONUNBUFFERED=1 \
     PIP_NO_INPUT=1 \
     PIP_ROOT_USER_ACTION=ignore
 
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin voice
+
+
+# The load tester. It stands before the gateway, which is what a build without --target makes.
+FROM base AS loadtest
+
+WORKDIR /app
+COPY requirements-local.lock ./
+RUN pip install --require-hashes --only-binary :all: --requirement requirements-local.lock
+
+# It speaks with the gateway's own definition of the protocol.
+COPY pyproject.toml README.md LICENSE ./
+COPY service/ service/
+COPY loadtest/ loadtest/
+RUN pip install --no-deps --no-build-isolation --editable . \
+ && install --directory --owner=10001 --group=10001 /results
+
+USER 10001:10001
+WORKDIR /results
+CMD ["python", "-m", "loadtest"]
+
+
+FROM base AS gateway
+
 # A plain user may bind port 80 with this one capability. It belongs to the file that is really executed, so links are
 # followed. A program with file capabilities ignores LD_LIBRARY_PATH: the last line proves, before anything is built on
 # it, that this Python still finds its libpython (through the cache of ldconfig) and can bind the port.
 # A container that is started without NET_BIND_SERVICE in its bounding set (--cap-drop ALL) cannot execute such a file:
 # add the capability back (--cap-add NET_BIND_SERVICE).
-RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin voice \
- && apt-get update \
+RUN apt-get update \
  && apt-get install --yes --no-install-recommends libcap2-bin \
  && setcap cap_net_bind_service=+ep "$(readlink -f "$(command -v python)")" \
  && apt-get purge --yes --auto-remove libcap2-bin \

@@ -59,8 +59,8 @@ coverage: $(DEV)
 # Locks with hashes for every platform; LOCK_OPTIONS=--upgrade takes new releases.
 lock: $(DEV)
 	$(UV_COMPILE) --output-file requirements.lock
-	$(UV_COMPILE) --extra local --extra ops --group pyproject.toml:build --output-file requirements-local.lock
-	$(UV_COMPILE) --extra local --extra ops --extra dev --group pyproject.toml:build --output-file requirements-dev.lock
+	$(UV_COMPILE) --extra local --extra loadtest --extra ops --group pyproject.toml:build --output-file requirements-local.lock
+	$(UV_COMPILE) --extra local --extra loadtest --extra ops --extra dev --group pyproject.toml:build --output-file requirements-dev.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build *.egg-info

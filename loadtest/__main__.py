@@ -1,165 +1,137 @@
-"""`python -m loadtest`: speak to a gateway as a phone does.
+"""`python -m loadtest`: which command is meant. Each has a module of its own, which is imported when it is asked for:
+`speak` and `recognize` work where the extra `loadtest` is not installed.
 
-Exit codes: 0 the stream went well, 1 it failed, 2 nothing could be tried (usage, file, nothing reachable),
-130 interrupted.
+Exit codes are those of the commands; 2 is bad usage everywhere, and 130 interrupted.
 """
 
 import argparse
+import importlib
+import inspect
 import os
-import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
-from typing import Final
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 import trio
 
-from loadtest.caption import Caption, as_json, failure_line, printable, summary
-from loadtest.messages import Result
-from loadtest.recognize import add_command as add_recognize
-from loadtest.recognize import run_recognize
-from loadtest.speaker import Deadlines, Outcome, Plan, Report, speak
-from loadtest.urls import UrlError, stream_url
-from loadtest.wav import Speech, WavError, read_wav
+from loadtest.scenario import Phone
+from loadtest.tokens import TokenError, checked
 
-DEFAULT_URL: Final = "ws://127.0.0.1:8000"
-
-_EXIT_CODES: Final = {Outcome.OK: 0, Outcome.FAILED: 1, Outcome.UNREACHABLE: 2, Outcome.CANCELED: 130}
 _USAGE: Final = 2
+_INTERRUPTED: Final = 130
 _BROKEN_PIPE: Final = 141  # 128 + SIGPIPE, as a shell tells it
+_WORKER: Final = "worker"
+_EXTRA: Final = frozenset({"hdrh", "httpx2", "picows", "rich"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    name: str
+    module: str
+    help: str
+    """Where the module cannot be imported, or need not be."""
+    is_asyncio: bool = False
+    """Not a Trio program."""
+
+    def load(self) -> tuple[Callable[[Any], None], Callable[..., Any]]:
+        """Its `add_command` and `run_<name>`. Raises ModuleNotFoundError."""
+        module = importlib.import_module(self.module)
+        return module.add_command, getattr(module, f"run_{self.name}")
+
+
+_COMMANDS: Final = (
+    _Command("speak", "loadtest.speak", "stream one WAV file in real time and show the caption"),
+    _Command("recognize", "loadtest.recognize", "upload one recording and print its words"),
+    _Command("run", "loadtest.run", "load a gateway with simulated phones and judge it"),
+    _Command("scenarios", "loadtest.scenarios_command", "list the bundled scenarios, or show one"),
+    _Command("merge", "loadtest.merge_command", "add the shards of one run up to one report"),
+    _Command("compare", "loadtest.compare_command", "compare two runs"),
+    _Command(
+        "sink",
+        "loadtest.sink.command",
+        "the cheapest recognizer or gateway, to measure the other side alone",
+        is_asyncio=True,
+    ),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code. Bad usage is reported by argparse, which exits with 2."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given == [_WORKER]:  # started by `run`, not by people: no parser, no help
+        return int(importlib.import_module("loadtest.worker").main())
+    command = _command_of(given)
     code = _BROKEN_PIPE
     try:
-        code = trio.run(run, argv)
+        code = _run_plain(command, given) if command and command.is_asyncio else trio.run(run, given)
     except* BrokenPipeError:  # whoever read our output has left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
-    except* KeyboardInterrupt:  # before or after the stream, where no signal is being received
-        code = _EXIT_CODES[Outcome.CANCELED]
+    except* KeyboardInterrupt:  # where no signal is being received
+        code = _INTERRUPTED
     return code
 
 
-async def run(argv: Sequence[str] | None = None, deadlines: Deadlines | None = None) -> int:
-    """`main` inside a Trio program. `deadlines` are for tests that wait for one."""
-    arguments = _parser().parse_args(argv)
+async def run(argv: Sequence[str], phone: Phone | None = None) -> int:
+    """`main` inside a Trio program, for all commands but `sink`. `phone` has the limits of `speak`, for tests."""
+    command = _command_of(argv)
+    if command is None:
+        return _complain(argv)
+    runner = _load(command)
+    arguments = _parser(command).parse_args(argv)
+    given: tuple[Any, ...] = (arguments,)
+    if arguments.command in ("speak", "recognize"):
+        try:
+            token = None if arguments.token is None else checked(arguments.token, "--token")
+        except TokenError as error:
+            print(f"loadtest: {error}", file=sys.stderr)
+            return _USAGE
+        given = (arguments, token, phone) if arguments.command == "speak" else (arguments, token)
+    code = runner(*given)
+    return int(await code if inspect.isawaitable(code) else code)
+
+
+def _run_plain(command: _Command, argv: Sequence[str]) -> int:
+    runner = _load(command)
+    return int(runner(_parser(command).parse_args(argv)))
+
+
+def _complain(argv: Sequence[str]) -> int:
+    """Have argparse show its help, or say what is wrong: it exits."""
+    _parser(None).parse_args(argv)
+    return _USAGE
+
+
+def _command_of(argv: Sequence[str]) -> _Command | None:
+    """The command that is named first; None for help, and for what argparse will complain about."""
+    return next((command for command in _COMMANDS if argv and command.name == argv[0]), None)
+
+
+def _load(command: _Command) -> Callable[..., Any]:
+    """What runs the command. Exits with 2 when a package that it needs is not installed."""
     try:
-        if arguments.command == "recognize":
-            return await run_recognize(arguments, _checked_token(arguments.token))
-        plan = _plan(arguments, deadlines or Deadlines())
-    except (UrlError, WavError, argparse.ArgumentTypeError) as error:
-        print(f"loadtest: {error}", file=sys.stderr)
-        return _USAGE
-    return await _speak(plan, json=arguments.json, verbose=arguments.verbose)
+        return command.load()[1]
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        print(
+            f"loadtest: `{command.name}` needs the package {error.name}, of the extra `loadtest`: "
+            "pip install 'miniapp-backend[loadtest]'",
+            file=sys.stderr,
+        )
+        raise SystemExit(_USAGE) from None
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="loadtest", description="Speak to a voice gateway as a phone does.")
+def _parser(wanted: _Command | None) -> argparse.ArgumentParser:
+    """The parser, in which only the wanted command is complete; of the others the names are needed."""
+    parser = argparse.ArgumentParser(prog="loadtest", description="Speak to a voice gateway as phones do.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    command = commands.add_parser(
-        "speak",
-        help="stream one WAV file in real time and show the caption",
-        description="Stream one WAV file (16-bit mono PCM, 8 or 16 kHz) in real time, show the caption as it grows, "
-        "then the text and a timing summary. Exit code: 0 ok, 1 the stream failed, 2 nothing could be tried, "
-        "130 interrupted.",
-    )
-    command.add_argument("file", type=Path, metavar="FILE.wav")
-    command.add_argument(
-        "--url", default=DEFAULT_URL, help="base (http://host:port, wss://host) or full stream URL [%(default)s]"
-    )
-    command.add_argument("--token", help="token of the service, where it asks for one")
-    command.add_argument("--engine", help="recognizer engine, such as 16k_zh [the service's default]")
-    command.add_argument("--frame-ms", type=_frame_ms, default=40, metavar="MS", help="audio per message [%(default)s]")
-    command.add_argument(
-        "--finalize-at",
-        type=_position_s,
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="S",
-        help="send `finalize` at these positions of the audio, in seconds",
-    )
-    command.add_argument("--json", action="store_true", help="print the report as JSON, and nothing else")
-    command.add_argument("--verbose", action="store_true", help="without a terminal: a line for every partial, too")
-    add_recognize(commands)
+    for command in _COMMANDS:
+        if command is wanted:
+            command.load()[0](commands)
+        else:
+            commands.add_parser(command.name, help=command.help)
     return parser
-
-
-def _frame_ms(given: str) -> int:
-    frame_ms = int(given)
-    if not 10 <= frame_ms <= 1000:  # 1000 ms of 16 kHz are 32000 bytes, half of what a message may have
-        raise argparse.ArgumentTypeError(f"{given} ms: expected 10 to 1000")
-    return frame_ms
-
-
-def _position_s(given: str) -> float:
-    position_s = float(given)
-    if not 0 <= position_s < float("inf"):
-        raise argparse.ArgumentTypeError(f"{given} s: expected a position in the audio")
-    return position_s
-
-
-def _plan(arguments: argparse.Namespace, deadlines: Deadlines) -> Plan:
-    url = stream_url(arguments.url)
-    speech = read_wav(arguments.file)
-    return Plan(
-        url=url,
-        speech=speech,
-        token=_checked_token(arguments.token),
-        engine=arguments.engine,
-        frame_ms=arguments.frame_ms,
-        finalize_at_s=_checked_positions_s(arguments.finalize_at, speech),
-        deadlines=deadlines,
-    )
-
-
-def _checked_token(token: str | None) -> str | None:
-    if token is not None and not (token.isascii() and token.isprintable() and token.strip() == token and token):
-        raise argparse.ArgumentTypeError("--token: expected printable ASCII, as fits into a header")
-    return token
-
-
-def _checked_positions_s(positions_s: Sequence[float], speech: Speech) -> tuple[float, ...]:
-    for position_s in positions_s:
-        if position_s > speech.duration_s:
-            raise argparse.ArgumentTypeError(f"--finalize-at {position_s:g}: the file has {speech.duration_s:.2f} s")
-    return tuple(sorted(positions_s))
-
-
-async def _speak(plan: Plan, *, json: bool, verbose: bool) -> int:
-    caption = Caption(sys.stdout, verbose=verbose)
-    interrupted = trio.Event()
-    with trio.open_signal_receiver(signal.SIGINT) as signals:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_receive_interrupts, signals, interrupted, name="signals")
-            report = await speak(plan, _ignore if json else caption.show, interrupted)
-            nursery.cancel_scope.cancel()
-    caption.finish()
-    _print(report, json=json)
-    return _EXIT_CODES[report.outcome or Outcome.FAILED]
-
-
-async def _receive_interrupts(signals: AsyncIterator[int], interrupted: trio.Event) -> None:
-    async for _ in signals:
-        interrupted.set()
-
-
-def _ignore(result: Result, since_s: float) -> None:
-    pass
-
-
-def _print(report: Report, *, json: bool) -> None:
-    if json:
-        print(as_json(report))
-    elif report.connect_s is not None and report.outcome is not Outcome.CANCELED:
-        if report.text is not None:
-            print(printable(report.text))
-        print("", *summary(report), sep="\n")
-    sys.stdout.flush()
-    problem = failure_line(report)
-    if problem is not None:
-        print(f"loadtest: {problem}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 import msgspec
 
 from loadtest.messages import Result
-from loadtest.speaker import Outcome, Report, describe
+from loadtest.spoken import Outcome, Report, describe
 
 _CLEAR_LINE = "\r\x1b[K"
 
@@ -80,7 +80,7 @@ def summary(report: Report) -> list[str]:
             _row("finalize", settled.after_s, f"{settled.id}: {settled.audio_ms} ms of audio settled")
             for settled in report.settled
         ),
-        _row("finalization", report.finalization_s, "from stop to stopped"),
+        _row("finalization", report.finalization_s, "from the end of the audio to stopped"),
         f"{'results':<14} {report.results:>6}     in {report.sentences} sentence(s)",
     ]
     if report.audio is not None:
@@ -102,7 +102,7 @@ def _row(name: str, value_s: float | None, note: str) -> str:
 
 def _first_partial_note(report: Report) -> str:
     when = "before" if report.first_partial_before_end else "after"
-    return f"after the first byte of audio, {when} the audio ended"
+    return f"after the audio began, {when} it ended"
 
 
 def as_json(report: Report) -> str:

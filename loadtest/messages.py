@@ -15,21 +15,30 @@ class ServerMessageError(ValueError):
     """The server sent something that is not a message of protocol 1."""
 
 
-class Welcome(msgspec.Struct, rename="camel", frozen=True):
+class Welcome(msgspec.Struct, rename="camel", frozen=True, tag="welcome"):
     """The first message of a connection."""
 
     protocol: int
     heartbeat_ms: int = 10_000
+    max_message_bytes: int = 65536
+    resume: bool = False
+    """Whether `start` may name a stream to go on with."""
 
 
-class Ready(msgspec.Struct, rename="camel", frozen=True):
+class Ready(msgspec.Struct, rename="camel", frozen=True, tag="ready"):
     """The recognizer has accepted the stream."""
 
     stream_id: str = ""
     voice_id: str = ""
 
 
-class Result(msgspec.Struct, rename="camel", frozen=True):
+class Word(msgspec.Struct, rename="camel", frozen=True):
+    """One word of a result. Its text is not looked at."""
+
+    end_ms: int
+
+
+class Result(msgspec.Struct, rename="camel", frozen=True, tag="result"):
     """Words of one sentence: a text that is not final is replaced by the next one of its index."""
 
     text: str
@@ -37,9 +46,12 @@ class Result(msgspec.Struct, rename="camel", frozen=True):
     index: int = 0
     start_ms: int = 0
     end_ms: int = 0
+    word_list: tuple[Word, ...] = ()
+    settled_ms: int | None = None
+    """With a final: audio before it may be forgotten."""
 
 
-class Finalized(msgspec.Struct, rename="camel", frozen=True):
+class Finalized(msgspec.Struct, rename="camel", frozen=True, tag="finalized"):
     """Everything said before the `finalize` of this id is settled."""
 
     id: str | int | None = None
@@ -59,7 +71,7 @@ class AudioAccount(msgspec.Struct, rename="camel", frozen=True):
     dropped_bytes: int = 0
 
 
-class Stopped(msgspec.Struct, rename="camel", frozen=True):
+class Stopped(msgspec.Struct, rename="camel", frozen=True, tag="stopped"):
     """The last word of a stream that ended well."""
 
     text: str
@@ -69,7 +81,7 @@ class Stopped(msgspec.Struct, rename="camel", frozen=True):
     audio: AudioAccount = AudioAccount()
 
 
-class ServerError(msgspec.Struct, rename="camel", frozen=True):
+class ServerError(msgspec.Struct, rename="camel", frozen=True, tag="error"):
     """A failure: a fatal one is followed by the close."""
 
     code: str
@@ -81,14 +93,8 @@ class ServerError(msgspec.Struct, rename="camel", frozen=True):
 
 ServerMessage = Welcome | Ready | Result | Finalized | Stopped | ServerError
 
-_TYPES: Final[dict[str, type[ServerMessage]]] = {
-    "welcome": Welcome,
-    "ready": Ready,
-    "result": Result,
-    "finalized": Finalized,
-    "stopped": Stopped,
-    "error": ServerError,
-}
+_TYPES: Final = frozenset(("welcome", "ready", "result", "finalized", "stopped", "error"))
+_DECODER: Final[msgspec.json.Decoder[ServerMessage]] = msgspec.json.Decoder(ServerMessage)
 
 
 def decode(message: str | bytes) -> ServerMessage | None:
@@ -99,11 +105,20 @@ def decode(message: str | bytes) -> ServerMessage | None:
     if isinstance(message, bytes):
         raise ServerMessageError(f"the server sent {len(message)} bytes of binary data: expected JSON text")
     try:
+        return _DECODER.decode(message)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        if not isinstance(error, msgspec.ValidationError) or not _is_of_another_type(message):
+            raise ServerMessageError(f"the server sent a message that is not of protocol 1: {error}") from None
+        return None
+
+
+def _is_of_another_type(message: str) -> bool:
+    """Whether this is an object whose `type` is not one of those that are known."""
+    try:
         fields = msgspec.json.decode(message, type=dict[str, Any])
-        known = _TYPES.get(fields.get("type", ""))
-        return None if known is None else msgspec.convert(fields, type=known)
-    except (msgspec.DecodeError, TypeError, UnicodeError) as error:  # TypeError: a `type` that cannot be a key
-        raise ServerMessageError(f"the server sent a message that is not of protocol 1: {error}") from None
+        return fields.get("type") not in _TYPES
+    except (msgspec.DecodeError, TypeError):  # TypeError: a `type` that cannot be a key
+        return False
 
 
 def encode(type_: str, **fields: Any) -> str:  # any JSON value: the fields are those of the protocol's table

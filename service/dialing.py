@@ -1,9 +1,21 @@
 """How every client of a WebSocket address in this project gets its transport."""
 
+import functools
 import ssl
 from urllib.parse import urlsplit
 
 import trio
+
+from service.tls_stream import TlsStream
+
+
+@functools.cache
+def tls_context() -> ssl.SSLContext:
+    """The settings for connections to servers, which are checked against the system's authorities (SSL_CERT_FILE).
+
+    Made once for a process: reading the authorities takes over 20 ms, in which the event loop stands still.
+    """
+    return ssl.create_default_context()
 
 
 async def dial(url: str) -> trio.abc.Stream:
@@ -17,7 +29,7 @@ async def dial(url: str) -> trio.abc.Stream:
     stream = await trio.open_tcp_stream(host, parts.port or (443 if secure else 80))
     if not secure:
         return stream
-    encrypted = trio.SSLStream(stream, ssl.create_default_context(), server_hostname=host, https_compatible=True)
+    encrypted = TlsStream(stream, tls_context(), host)
     try:
         await encrypted.do_handshake()  # now, so that a bad certificate is said to be one
     except BaseException:

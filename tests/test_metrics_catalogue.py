@@ -58,3 +58,14 @@ def test_slots_have_the_documented_states() -> None:
 
 def test_no_other_name_contains_the_streams_gauge() -> None:
     assert [name for name in documented() if "streams_active" in name] == ["voice_streams_active"]
+
+
+def test_the_process_is_described_as_documented() -> None:
+    registry = Deps.from_settings(Settings()).metrics.registry
+    names = {
+        family.name + ("_total" if family.type == "counter" else "")
+        for family in registry.collect()
+        if family.name.startswith("process_")
+    }
+    assert names
+    assert names == set(re.findall(r"`(process_\w+)`", PAGE))

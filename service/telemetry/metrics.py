@@ -15,6 +15,7 @@ from prometheus_client import (
     Gauge,
     Histogram,
     Info,
+    ProcessCollector,
     disable_created_metrics,
     generate_latest,
 )
@@ -34,6 +35,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
         registry = self.registry
+        ProcessCollector(registry=registry)  # CPU, memory and descriptors, where there is a /proc
         self.streams_active = Gauge(
             "voice_streams_active", "Streams from their admitted start to their outcome", registry=registry
         )

@@ -16,12 +16,17 @@ Script = Callable[["Phone"], Awaitable[None]]
 class Phone:
     """The server's side of one connection, and everything that came over it."""
 
-    def __init__(self, request: WebSocketRequest, connection: WebSocketConnection) -> None:
+    def __init__(
+        self, request: WebSocketRequest, connection: WebSocketConnection, stream: trio.abc.Stream | None = None
+    ) -> None:
         self.path = request.path
         self.headers = dict(request.headers)
         self.audio_bytes = 0
         self.heard: list[dict[str, Any]] = []
+        self.audio = bytearray()
+        self.starts = 0
         self._connection = connection
+        self._stream = stream
 
     async def say(self, type_: str, **fields: Any) -> None:
         await self._connection.send_message(json.dumps({"type": type_, **fields}))
@@ -32,12 +37,21 @@ class Phone:
     async def close(self, code: int) -> None:
         await self._connection.aclose(code)
 
+    async def drop(self) -> None:
+        """End the connection without a close frame."""
+        assert self._stream is not None
+        await trio.aclose_forcefully(self._stream)
+
+    def _take_audio(self, message: bytes) -> None:
+        self.audio_bytes += len(message)
+        self.audio += message
+
     async def hear(self, type_: str) -> dict[str, Any]:
         """The next message of this type; audio on the way is counted, other messages are kept in `heard`."""
         while True:
             message = await self._connection.get_message()
             if isinstance(message, bytes):
-                self.audio_bytes += len(message)
+                self._take_audio(message)
                 continue
             fields: dict[str, Any] = json.loads(message)
             self.heard.append(fields)
@@ -49,16 +63,27 @@ class Phone:
         while self.audio_bytes < at_least_bytes:
             message = await self._connection.get_message()
             assert isinstance(message, bytes)
-            self.audio_bytes += len(message)
+            self._take_audio(message)
 
     async def stay_silent(self) -> None:
         """Read until the client goes away, and answer nothing."""
         with suppress(ConnectionClosed):
             await self.hear("nothing that a client says")
 
-    async def greet(self) -> dict[str, Any]:
+    async def take(self) -> str | bytes:
+        """The next message, whatever it is."""
+        message: str | bytes = await self._connection.get_message()
+        return message
+
+    async def ping(self) -> None:
+        """Ping, and wait for the pong."""
+        await self._connection.ping()
+
+    async def greet(self, *, resume: bool = False) -> dict[str, Any]:
         """`welcome`, `start`, `ready`: returns the `start`."""
-        await self.say("welcome", protocol=1, timestamp=0, heartbeatMs=10000, maxStreamMs=600000, maxMessageBytes=65536)
+        offered = {"resume": True} if resume else {}
+        limits = {"heartbeatMs": 10000, "maxStreamMs": 600000, "maxMessageBytes": 65536}
+        await self.say("welcome", protocol=1, timestamp=0, **limits, **offered)
         start = await self.hear("start")
         await self.say("ready", streamId="s-1", voiceId="v-1")
         return start

@@ -11,6 +11,7 @@ from loadtest.messages import (
     ServerMessageError,
     Stopped,
     Welcome,
+    Word,
     decode,
     encode,
 )
@@ -21,6 +22,10 @@ def test_known_messages_become_values_and_unknown_fields_are_ignored() -> None:
     assert decode('{"type":"result","text":"go","isFinal":false,"index":3,"startMs":10,"endMs":20}') == Result(
         "go", is_final=False, index=3, start_ms=10, end_ms=20
     )
+    final = (
+        '{"type":"result","text":"go","isFinal":true,"endMs":20,"settledMs":20,"wordList":[{"word":"go","endMs":18}]}'
+    )
+    assert decode(final) == Result("go", is_final=True, end_ms=20, word_list=(Word(18),), settled_ms=20)
     assert decode('{"type":"error","code":"overloaded","retryable":true,"retryAfterMs":900}') == ServerError(
         "overloaded", retryable=True, retry_after_ms=900
     )

@@ -16,7 +16,8 @@ import trio
 from trio_websocket import ConnectionClosed
 
 from loadtest.__main__ import main, run
-from loadtest.speaker import Deadlines
+from loadtest.audio_clock import AudioClock
+from loadtest.scenario import Phone as Limits
 from tests.loadtest.protocol_server import GUARD_S, Phone, gateway
 from tests.loadtest.test_wav import write_wav
 
@@ -63,7 +64,7 @@ async def test_the_words_come_out_alone_on_a_line_before_the_timings(
     assert lines[1:3] == [WORDS, ""]
     names = [line.split("  ")[0] for line in lines[3:]]
     assert names == ["connect", "welcome", "ready", "first partial", "finalization", "results", "audio"]
-    assert "before the audio ended" in out
+    assert "after the audio began, before it ended" in out
     assert "300 ms  received, 300 relayed, 280 recognized, 0 dropped (9600 bytes received" in out
     assert "in 1 sentence(s)" in out
 
@@ -152,7 +153,7 @@ async def test_an_error_that_is_not_fatal_is_a_warning(file: str, capsys: pytest
         await phone.stay_silent()
 
     async with gateway(grumble) as server:
-        assert await run(["speak", file, "--url", server.url], Deadlines(close_s=0.2)) == 0
+        assert await run(["speak", file, "--url", server.url], Limits()) == 0
     assert "bad_message: Odd. (not retryable)" in capsys.readouterr().out
 
 
@@ -195,9 +196,9 @@ async def test_a_server_that_ends_the_stream_by_itself_has_not_heard_it_all(
 
 
 SHORT = {
-    "welcome": Deadlines(welcome_s=0.2, close_s=0.2),
-    "ready": Deadlines(ready_s=0.2, close_s=0.2),
-    "stopped": Deadlines(stopped_s=0.2, close_s=0.2),
+    "welcome": Limits(welcome_limit_s=0.2),
+    "ready": Limits(ready_limit_s=0.2),
+    "stopped": Limits(stopped_limit_s=0.2),
 }
 
 
@@ -215,22 +216,19 @@ async def test_silence_meets_a_deadline(file: str, capsys: pytest.CaptureFixture
     assert capsys.readouterr().err == f"loadtest: the server did not send `{awaited}` within 0.2 s\n"
 
 
-async def be_due(_deadline_s: float) -> None:
-    await trio.lowlevel.checkpoint()
-
-
-async def test_a_server_that_does_not_read_meets_a_deadline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_server_that_does_not_read_meets_a_deadline(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def stall(phone: Phone) -> None:
         await phone.greet()
         await trio.sleep_forever()
 
     # The kernel holds a few MB of a stalled connection: more than that in frames that are all due at once.
+    monkeypatch.setattr(AudioClock, "due_s", lambda self, _number: self.origin_s)
     many_frames = str(write_wav(tmp_path / "long.wav", bytes(32000 * 600)))
     async with gateway(stall) as server:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("loadtest.speaker.trio.sleep_until", be_due)
-            limits = Deadlines(send_s=0.3, close_s=0.2)
-            assert await run(["speak", many_frames, "--url", server.url, "--frame-ms", "1000"], limits) == 1
+        limits = Limits(send_limit_s=0.3)
+        assert await run(["speak", many_frames, "--url", server.url, "--frame-ms", "1000"], limits) == 1
     assert capsys.readouterr().err == "loadtest: the server did not read for 0.3 s\n"
 
 
@@ -310,7 +308,7 @@ async def test_a_refused_upgrade_tells_the_status(file: str, capsys: pytest.Capt
 
 async def test_no_answer_to_the_upgrade_meets_a_deadline(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     async with tcp_server(b"") as address:
-        assert await run(["speak", file, "--url", f"ws://{address}"], Deadlines(connect_s=0.3)) == 2
+        assert await run(["speak", file, "--url", f"ws://{address}"], Limits(connect_limit_s=0.3)) == 2
     assert capsys.readouterr().err.endswith("no answer to the WebSocket upgrade within 0.3 s\n")
 
 

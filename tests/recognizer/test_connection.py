@@ -3,13 +3,14 @@
 import dataclasses
 import logging
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import trio
 import trustme
 
-from service.dialing import dial
+from service.dialing import dial, tls_context
 from service.failures import Slug, StreamFailed
 from service.localasr.faults import Fault, Script
 from service.localasr.scripted import ScriptedEngine
@@ -85,6 +86,15 @@ async def test_nobody_listens() -> None:
     assert caught.value.problem.slug is Slug.RECOGNIZER_UNAVAILABLE
 
 
+@pytest.fixture
+def fresh_tls() -> Iterator[None]:
+    """The authorities of the process are read again, for this test and for those after it."""
+    tls_context.cache_clear()
+    yield
+    tls_context.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh_tls")
 @pytest.mark.parametrize(("host", "trusted"), [("127.0.0.1", True), ("localhost", False), ("127.0.0.1", False)])
 async def test_tls_checks_the_certificate_and_its_name(
     host: str, trusted: bool, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -1,0 +1,236 @@
+"""What one phone heard and did, written down as it happens; at the end it is a `StreamRecord`. Pure.
+
+The first end that is noted counts: what follows from it (a close after an error, a failed send after a close) does not.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from loadtest.audio_clock import AudioClock
+from loadtest.messages import Result, ServerError, Stopped
+from loadtest.plan import PlannedCall
+from loadtest.record import AudioAccount, Ending, StreamRecord
+from loadtest.scenario import Behavior
+from loadtest.transcripts import compare, words
+from service.text import joined
+
+Samples = Callable[[str, float], None]
+"""Takes one sample: the name of a latency, and seconds."""
+
+INTERNAL: Final = ("internal", 1011)
+"""How the service says that the fault is its own."""
+TOO_SLOW: Final = ("client_too_slow", 4408)
+
+# A send that took longer than this was waiting for the service; anything less is this process's own event loop.
+_WAIT_S: Final = 0.001
+
+
+class Notes:
+    """The notes on one call. All times are those of one clock."""
+
+    def __init__(self, planned: PlannedCall, onset_s: float, begins_at_s: float, samples: Samples) -> None:
+        self.record = StreamRecord(
+            number=planned.number,
+            behavior=planned.behavior,
+            track=planned.track,
+            at_planned_s=planned.at_s,
+            ending=Ending.CANCELED,
+        )
+        self.is_ended = False
+        self.clock: AudioClock | None = None
+        """None until `ready` has come for the first time."""
+        self.is_audio_over = False
+        """Whether `stop` has been sent."""
+        self.is_close_owed = False
+        """Whether the service has said its last word and closes next."""
+        self.settled_s = 0.0
+        """The audio before this position has its final results."""
+        self.next_index = 0
+        """Of the first sentence that is not final."""
+        self._onset_s = onset_s
+        self._begins_at_s = begins_at_s
+        self._samples = samples
+        self._measures = planned.behavior is not Behavior.SLOW_READER  # what it reads late says nothing of the service
+        self._is_ready = False
+        self._finals: dict[int, str] = {}
+        self._deaf_until_s = 0.0
+        self._first_index = 0
+        self._first_position_s = 0.0
+        self._sent_bytes = 0
+        self._stopped_text: str | None = None
+
+    # How it began.
+
+    def dialed(self, now_s: float) -> None:
+        """A connection is about to be made."""
+        if self.record.at_dialed_s is None:
+            self.record.at_dialed_s = now_s - self._begins_at_s
+
+    def connected(self, connect_s: float, upgrade_s: float) -> None:
+        """A connection was made."""
+        self._is_ready = False
+        self.record.connections += 1
+        if self.record.connections == 1:
+            self.record.connect_s, self.record.upgrade_s = connect_s, upgrade_s
+
+    def welcomed(self, after_s: float) -> None:
+        """`welcome` came."""
+        if self.record.welcome_s is None:
+            self.record.welcome_s = after_s
+
+    def ready(self, now_s: float, after_s: float, stream_id: str, ends_s: Sequence[float]) -> AudioClock:
+        """`ready` came: the audio begins, unless it has begun before. Returns its clock."""
+        record = self.record
+        self._is_ready = True
+        record.stream_id = stream_id
+        self._sent_bytes = 0
+        if self.clock is None:
+            self.clock = AudioClock(now_s, ends_s)
+            record.ready_s = after_s
+            record.at_audio_s = now_s - self._begins_at_s
+            record.setup_s = max(0.0, record.at_audio_s - record.at_planned_s)
+        return self.clock
+
+    def goes_on(self, *, resumed: bool) -> None:
+        """A new stream takes the audio from `settled_s` on; one that is resumed counts on from there itself."""
+        self.record.resumed = resumed
+        self._first_index = 0 if resumed else self.next_index
+        self._first_position_s = 0.0 if resumed else self.settled_s
+
+    # What was said.
+
+    def sent(self, audio_bytes: int, lateness_s: float, waited_s: float) -> bool:
+        """A frame was sent, so late, and the service had us wait so long. Returns whether that was a wait."""
+        record = self.record
+        record.frames += 1
+        self._sent_bytes += audio_bytes
+        self._samples("send_lateness", lateness_s)
+        record.lateness_max_s = max(record.lateness_max_s, lateness_s)
+        if waited_s < _WAIT_S:
+            return False
+        record.backpressure_s += waited_s
+        return True
+
+    def sent_again(self, audio_bytes: int, messages: int) -> None:
+        """Audio that was due before there was a stream to take it: it is nobody's lateness."""
+        self.record.frames += messages
+        self._sent_bytes += audio_bytes
+
+    def was_deaf(self, until_s: float) -> None:
+        """Nothing was read until now: what waits says nothing about the service."""
+        self._deaf_until_s = until_s
+
+    # What was heard.
+
+    def heard(self, result: Result, now_s: float) -> None:
+        """A result came."""
+        record = self.record
+        record.results += 1
+        if self.clock is not None and self._measures:
+            self._measure(result, now_s, self.clock)
+        if result.is_final:
+            self._note_final(result, now_s)
+
+    def _measure(self, result: Result, now_s: float, clock: AudioClock) -> None:
+        record = self.record
+        if result.text and record.first_partial_s is None:
+            record.first_partial_s = max(0.0, now_s - max(clock.time_of(self._onset_s), self._deaf_until_s))
+        lateness_s = self._lateness_s(result.end_ms, now_s, clock)
+        if lateness_s is None:
+            return
+        self._samples("result_lateness", lateness_s)
+        record.result_lateness_max_s = max(record.result_lateness_max_s or 0.0, lateness_s)
+        if result.is_final:
+            for end_ms in [word.end_ms for word in result.word_list] or [result.end_ms]:
+                word_lateness_s = self._lateness_s(end_ms, now_s, clock)
+                if word_lateness_s is not None:
+                    self._samples("word_final", word_lateness_s)
+
+    def _lateness_s(self, end_ms: int, now_s: float, clock: AudioClock) -> float | None:
+        """From when that audio was said until now; None when we were not listening in between."""
+        said_s = clock.time_of(self._first_position_s + end_ms / 1000)
+        return None if said_s < self._deaf_until_s else max(0.0, now_s - said_s)
+
+    def _note_final(self, result: Result, now_s: float) -> None:
+        record = self.record
+        index = self._first_index + result.index
+        record.sentences += 1
+        record.at_finals_s.append(now_s - self._begins_at_s)
+        record.doubled_finals += index in self._finals
+        self._finals[index] = result.text
+        settled_ms = result.end_ms if result.settled_ms is None else result.settled_ms
+        self.settled_s = max(self.settled_s, self._first_position_s + settled_ms / 1000)
+        self.next_index = max(self.next_index, index + 1)
+
+    def stopped(self, stopped: Stopped, now_s: float) -> None:
+        """The last word of the service."""
+        record = self.record
+        self.is_close_owed = True
+        audio = stopped.audio
+        record.audio = AudioAccount(self._sent_bytes, audio.received_bytes, audio.relayed_bytes, audio.dropped_bytes)
+        record.lost_finals = len(set(range(self._first_index + stopped.sentences)) - self._finals.keys())
+        # A stream for the rest knows only its own sentences.
+        self._stopped_text = stopped.text if record.connections == 1 else self._joined_finals()
+        if self.is_audio_over and self.clock is not None:
+            if self._measures:
+                over_s = max(self.clock.time_of(self.clock.duration_s), self._deaf_until_s)
+                record.finalization_s = max(0.0, now_s - over_s)
+            self.end(Ending.COMPLETED)
+        else:
+            # It ends a stream by itself when its time is up: what it settled is there, the rest was not heard.
+            self.end(Ending.CUT_SHORT, "the server ended the stream before the audio was over")
+
+    def _joined_finals(self) -> str:
+        return joined(text for _, text in sorted(self._finals.items()))
+
+    def failed(self, error: ServerError) -> None:
+        """The service reported an error. Of nonsense that is the answer; another one that is not fatal is counted."""
+        record = self.record
+        self.is_close_owed = self.is_close_owed or error.fatal
+        is_answer = record.behavior is Behavior.NONSENSE and error.code != INTERNAL[0]
+        if is_answer or (record.behavior is Behavior.SLOW_READER and error.code == TOO_SLOW[0]):
+            self.end(Ending.AS_MEANT, slug=error.code)
+        elif error.fatal or record.behavior is Behavior.NONSENSE:
+            ending = Ending.REFUSED if not self._is_ready and error.code != INTERNAL[0] else Ending.FAILED
+            self.end(ending, f"{error.code}: {error.message}", slug=error.code)
+        else:
+            record.warnings[error.code] = record.warnings.get(error.code, 0) + 1
+
+    def closed(self, code: int | None, awaited: str) -> None:
+        """The service ended the connection: with this code, or without a close frame."""
+        self.record.close_code = code
+        behavior = self.record.behavior
+        how = f"with code {code}" if code else "without a code"
+        if behavior is Behavior.NONSENSE:
+            self.end(Ending.FAILED if code == INTERNAL[1] else Ending.AS_MEANT)
+        elif behavior is Behavior.SLOW_READER and code == TOO_SLOW[1]:
+            self.end(Ending.AS_MEANT)
+        else:
+            self.end(Ending.LOST, f"the server closed the connection before {awaited}, {how}")
+
+    # How it ended.
+
+    def end(
+        self, ending: Ending, problem: str | None = None, *, slug: str | None = None, http_status: int | None = None
+    ) -> None:
+        """Note how the call ended, unless that is known already."""
+        if not self.is_ended:
+            self.is_ended = True
+            record = self.record
+            record.ending, record.problem, record.slug, record.http_status = ending, problem, slug, http_status
+
+    def finished(
+        self, now_s: float, sent_s: float, expected_words: Sequence[str] | None, *, keep_text: bool
+    ) -> StreamRecord:
+        """The record of the call, complete. `sent_s`: how much of the audio was sent."""
+        record = self.record
+        record.at_ended_s = now_s - self._begins_at_s
+        record.audio_sent_s = sent_s
+        text = self._stopped_text
+        if expected_words is not None and text is not None:
+            compared = compare(expected_words, words(text))
+            record.transcript = compared.verdict
+            record.missing_words, record.extra_words = compared.missing_words, compared.extra_words
+        if keep_text:
+            record.text = self._joined_finals() if text is None else text
+        return record
