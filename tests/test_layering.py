@@ -19,6 +19,7 @@ LAYERS = (
     ("service.deps",),
     ("service.stream.admission",),
     ("service.recognizer",),
+    ("service.websocket",),
     ("service.telemetry",),
     (
         "service.cancellation",

@@ -1,6 +1,7 @@
 """One accepted TCP connection, as Hypercorn and the voice endpoint use it."""
 
 import contextlib
+import os
 import socket
 import struct
 from typing import Final
@@ -63,6 +64,32 @@ class Connection:
                 self.last_heard = trio.current_time()
             return bytes(data)
         raise trio.ClosedResourceError  # `aclose` cancelled the read
+
+    async def receive_ready(self, max_bytes: int = _READ_BYTES) -> bytes:
+        """As `receive_some`, for a reader that nobody ends by `aclose`: it waits first, and reads once."""
+        if self._replay:
+            return await self.receive_some(max_bytes)
+        while True:
+            await trio.lowlevel.wait_readable(self.socket)
+            try:
+                data = os.read(self.socket.fileno(), max_bytes)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise trio.BrokenResourceError(str(error)) from error
+            self.last_heard = trio.current_time()
+            return data
+
+    def write_now(self, data: bytes) -> int:
+        """Writes what the kernel takes without a wait, and returns how many bytes that were. Raises as `send_all`."""
+        if self._ended:
+            raise trio.ClosedResourceError
+        try:
+            return os.write(self.socket.fileno(), data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise trio.BrokenResourceError(str(error)) from error
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Writes everything. Raises trio.ClosedResourceError once the connection has ended; `abort` in another task

@@ -16,6 +16,7 @@ from service.edge.answers import Verdict, judge, short_answer
 from service.edge.connection import Connection
 from service.edge.head import MAX_HEAD_BYTES, Head, HeadReader, NotAHead
 from service.edge.http import HttpServer
+from service.edge.voice import VoiceServer
 from service.groups import leaves
 from service.telemetry.logs import get_logger, log_event
 
@@ -65,6 +66,7 @@ class Edge:
     def __init__(self, deps: Deps, http: HttpServer) -> None:
         self._deps = deps
         self._http = http
+        self._voice = VoiceServer(deps)
         self._accepting = trio.CancelScope()
         self._connections: set[Connection] = set()
         self._connection_ended = trio.Event()
@@ -93,6 +95,7 @@ class Edge:
         try:
             # Handlers outlive the accepting tasks that start them, so these get the nursery of the connections.
             async with trio.open_nursery() as connections:
+                connections.start_soon(self._voice.keep_alive, name="keep-alive")
                 try:
                     with self._accepting:
                         async with trio.open_nursery() as accepting:
@@ -103,6 +106,7 @@ class Edge:
                     while self._connections:
                         self._connection_ended = trio.Event()
                         await self._connection_ended.wait()
+                    connections.cancel_scope.cancel()
                 finally:
                     # Only a closed socket ends a write that Hypercorn has shielded.
                     for connection in self._connections:
@@ -171,9 +175,12 @@ class Edge:
             sentence = f"All {settings.max_connections} connections of this instance are taken."
             await _answer(connection, short_answer(503, sentence, retry=True))
             return
-        connection.replay(reader.data)
         self._served += 1
         try:
+            if self._voice.takes(head):
+                await self._voice.serve(connection, head, reader.data[head.size :])
+                return
+            connection.replay(reader.data)
             await self._http.serve_connection(
                 connection,
                 head.target,

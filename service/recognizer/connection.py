@@ -1,9 +1,8 @@
-"""One recognizer connection: the driver of Tencent's protocol over trio-websocket.
+"""One recognizer connection: the driver of Tencent's protocol over our WebSocket.
 
-Owner of these deadlines: connecting (TCP, TLS and upgrade), the first message, each send, the close. A send that failed
-or ran out of time leaves a connection that looks open and is dead (trio-websocket counts the bytes as sent), so it is
-never used again. Messages that wait to be received are bounded; up to that bound pings are answered while nobody
-receives.
+Owner of these deadlines: connecting (TCP, TLS and upgrade), the first message, each send, the close. A send that
+failed or ran out of time leaves half a frame behind, so nothing is ever sent after it. What came with one read waits
+here until it is received; nothing more is read meanwhile, so that TCP holds the recognizer back.
 
 The signed URL is a credential: it is in no log line and in no exception that leaves this file.
 """
@@ -14,28 +13,26 @@ import time
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import Final, cast
-from urllib.parse import urlsplit
+from typing import Final
 
 import trio
-import trio_websocket
-from wsproto.utilities import LocalProtocolError, ProtocolError
+from websockets.protocol import Side
 
-from service.cancellation import cancel_when
 from service.dialing import dial
 from service.failures import Slug, StreamFailed, problem
-from service.groups import leaves
 from service.recognizer import tencent
 from service.recognizer.target import RecognizerTarget
 from service.recognizer.tencent import RecognizerMessage, SentenceResult, Settled, Trouble
 from service.retry_hint import retry_hint_ms
 from service.telemetry.metrics import Metrics
+from service.websocket.handshake import ClientHandshake, UpgradeFailed
+from service.websocket.websocket import WebSocket, WebSocketEnded, WriteTooSlow
+from service.websocket.wire import Wire
 
 CONNECT_S: Final = 5.0  # as Tencent's own Java client
 FIRST_MESSAGE_S: Final = 10.0  # Tencent's Java client waits 15 s; nobody holds a microphone open that long
 SEND_S: Final = 5.0
 CLOSE_S: Final = 2.0
-MAX_WAITING_MESSAGES: Final = 64  # some 7 s of results at ten a second; longer than a send to the client may take
 MAX_MESSAGE_BYTES: Final = 1024 * 1024  # a sentence of 90 s with its words is below 50 kB
 
 Dial = Callable[[str], Awaitable[trio.abc.Stream]]
@@ -51,39 +48,39 @@ class RecognizerConnection:
 
     def __init__(
         self,
-        socket: trio_websocket.WebSocketConnection,
+        stream: trio.abc.Stream,
+        early: bytes,
         voice_id: str,
         target: RecognizerTarget,
         engine: str,
         metrics: Metrics,
     ) -> None:
-        self._socket = socket
+        self._stream = stream
+        self._wire = Wire(Side.CLIENT, MAX_MESSAGE_BYTES)
+        self._socket = WebSocket(stream, self._wire, early=early, send_s=SEND_S)
         self._target = target
         self._engine = engine
         self._metrics = metrics
-        self._sendable = True
+        self._waiting: deque[bytes | str] = deque()
+        """Messages that came with the last read, and were not looked at yet."""
         self._said: deque[RecognizerMessage] = deque()
         """What the last message said and was not received yet."""
         self.voice_id = voice_id
         self.sent_bytes = 0
 
     async def send_audio(self, packets: Iterable[bytes]) -> None:
-        """Send packets of audio, in order; `sent_bytes` counts those that were written.
+        """Send packets of audio, in order and in one write; `sent_bytes` counts them when they were written.
 
         Raises ConnectionGoneError when the connection has ended, StreamFailed when they could not all be written in
         SEND_S. After either, and after a cancellation, the connection sends nothing more.
         """
-        with trio.move_on_after(SEND_S) as limit:
-            for packet in packets:
-                await self._send(packet)
-                self.sent_bytes += len(packet)
-        self._check_sent(limit)
+        audio = list(packets)
+        await self._send(self._wire.encode_all(audio))
+        self.sent_bytes += sum(map(len, audio))
 
     async def send_end(self) -> None:
         """Say that no audio follows. Raises as `send_audio`."""
-        with trio.move_on_after(SEND_S) as limit:
-            await self._send(tencent.END_MESSAGE)
-        self._check_sent(limit)
+        await self._send(self._wire.encode(tencent.END_MESSAGE))
 
     async def receive(self) -> SentenceResult | Settled:
         """The next thing the recognizer says. Raises StreamFailed for an error, a garbled message or the end.
@@ -108,33 +105,29 @@ class RecognizerConnection:
             )
 
     async def wait_closed(self) -> None:
-        """Wait until the recognizer has closed, as it does when it has settled everything.
-
-        No handshake of ours: Tencent's server begins it, and trio-websocket cannot answer a ping once it has begun one.
-        """
-        with contextlib.suppress(trio_websocket.ConnectionClosed):
+        """Wait until the recognizer has closed, as it does when it has settled everything: Tencent's server begins."""
+        with contextlib.suppress(WebSocketEnded):
             while True:
-                await self._socket.get_message()
+                await self._socket.receive()
 
-    async def _send(self, message: str | bytes) -> None:
-        if not self._sendable:
-            raise ConnectionGoneError
-        self._sendable = False
+    async def _send(self, frames: bytes) -> None:
         try:
-            await self._socket.send_message(message)
-        except (trio_websocket.ConnectionClosed, LocalProtocolError):
+            await self._socket.send(frames, shield=False)
+        except WebSocketEnded:
+            await trio.aclose_forcefully(self._stream)  # so that `receive` does not wait for a peer that is half gone
             raise ConnectionGoneError from None
-        self._sendable = True
-
-    def _check_sent(self, limit: trio.CancelScope) -> None:
-        if limit.cancelled_caught:
-            raise self._failed(Trouble.SEND_TIMEOUT, f"The recognizer took no audio for {SEND_S:g} s.")
+        except WriteTooSlow:
+            raise self._failed(Trouble.SEND_TIMEOUT, f"The recognizer took no audio for {SEND_S:g} s.") from None
 
     async def _receive(self) -> list[RecognizerMessage]:
         """What the next message says; nothing of it is an error."""
         try:
-            said = tencent.decode(await self._socket.get_message())
-        except trio_websocket.ConnectionClosed:
+            if not self._waiting:
+                self._waiting.extend(await self._socket.receive())
+            said = tencent.decode(self._waiting.popleft())
+        except WebSocketEnded:
+            if self._wire.has_broken_the_protocol:
+                raise self._failed(Trouble.GARBLED, "The recognizer does not speak WebSocket as expected.") from None
             raise self._failed(Trouble.LOST, "The recognizer closed the connection.") from None
         except tencent.GarbledError:
             raise self._failed(Trouble.GARBLED, "The recognizer sent something else than its protocol.") from None
@@ -177,106 +170,52 @@ async def open_recognizer(
 ) -> AsyncIterator[RecognizerConnection]:
     """A connection that the recognizer has accepted, with a fresh voice id, while the `async with` lasts.
 
-    `parameters` are Tencent's request parameters without those of the signature. Raises StreamFailed, alone or in an
-    ExceptionGroup, when the connection is refused or cannot be had in time. Left in order, it gives the recognizer
-    CLOSE_S to close; left by an exception or a cancellation, it closes by force at once.
+    `parameters` are Tencent's request parameters without those of the signature. Raises StreamFailed when the
+    connection is refused or cannot be had in time. Left in order, it gives the recognizer CLOSE_S to close; left by an
+    exception or a cancellation, it closes by force at once.
     """
     began = trio.current_time()
     with trio.move_on_at(began + CONNECT_S) as limit:
         stream = await _connected(target, metrics, dial)
     if limit.cancelled_caught:
         raise _connect_timeout(metrics)
-    voice_id = str(uuid.uuid4())
-    watched = _WatchedStream(stream)
-    socket = None
     try:
-        async with trio.open_nursery() as nursery:  # of trio-websocket's reader; nothing else runs in it
-            resource = _signed(target, parameters | {"voice_id": voice_id}, wall_clock)
-            with trio.move_on_at(began + CONNECT_S) as limit:
-                socket = await _upgraded(nursery, watched, target, resource)
-            if limit.cancelled_caught:
-                raise _connect_timeout(metrics)
-            if socket is None:
-                raise failed(Trouble.UPGRADE, "The recognizer hung up instead of accepting the upgrade.", metrics)
-            connection = RecognizerConnection(socket, voice_id, target, parameters["engine_model_type"], metrics)
-            await connection.wait_accepted()
-            metrics.recognizer_connect.observe(trio.current_time() - began)
-            yield connection
-            with trio.move_on_after(CLOSE_S):
-                await connection.wait_closed()
-            nursery.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        named = _named(group, metrics, upgraded=socket is not None)
-        if named is None:
-            raise
-        raise named from None
+        voice_id = str(uuid.uuid4())
+        resource = _signed(target, parameters | {"voice_id": voice_id}, wall_clock)
+        early: bytes | None = None
+        with trio.move_on_at(began + CONNECT_S):
+            early = await _upgraded(stream, ClientHandshake(target.url, resource, _headers(target)), metrics)
+        if early is None:
+            raise _connect_timeout(metrics)
+        connection = RecognizerConnection(stream, early, voice_id, target, parameters["engine_model_type"], metrics)
+        await connection.wait_accepted()
+        metrics.recognizer_connect.observe(trio.current_time() - began)
+        yield connection
+        with trio.move_on_after(CLOSE_S):
+            await connection.wait_closed()
     finally:
         await trio.aclose_forcefully(stream)
 
 
-async def _upgraded(
-    nursery: trio.Nursery, stream: "_WatchedStream", target: RecognizerTarget, resource: str
-) -> trio_websocket.WebSocketConnection | None:
-    """The WebSocket, or None when the stream ends before it is one: trio-websocket would wait on for it."""
-    socket = None
-    async with trio.open_nursery() as racing:
-        racing.start_soon(cancel_when, stream.ended, racing.cancel_scope)
-        socket = await trio_websocket.wrap_client_stream(
-            nursery,
-            cast("trio.SocketStream", stream),  # any Stream will do
-            urlsplit(target.url).netloc,
-            resource,
-            extra_headers=_headers(target),
-            message_queue_size=MAX_WAITING_MESSAGES,
-            max_message_size=MAX_MESSAGE_BYTES,
-        )
-        racing.cancel_scope.cancel()
-    return socket
-
-
-def _named(group: BaseExceptionGroup[BaseException], metrics: Metrics, *, upgraded: bool) -> StreamFailed | None:
-    """What an exception of the libraries means, or None where the exceptions are somebody else's."""
-    ends = list(leaves(group))
-    for end in ends:
-        if isinstance(end, trio_websocket.ConnectionRejected):
-            message = f"The recognizer answered the upgrade with HTTP {end.status_code}."
-            return failed(Trouble.UPGRADE, message, metrics)
-    if any(isinstance(end, StreamFailed) or not isinstance(end, Exception) for end in ends):
-        return None
-    if not upgraded or all(isinstance(end, ProtocolError) for end in ends):
-        return failed(Trouble.GARBLED, "The recognizer does not speak WebSocket as expected.", metrics)
-    return None
-
-
-class _WatchedStream(trio.abc.Stream):
-    """Passes everything on, and notes when nothing more can come."""
-
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self._stream = stream
-        self.ended = trio.Event()
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        try:
-            data = await self._stream.receive_some(max_bytes)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self.ended.set()
-            raise
-        if not data:
-            self.ended.set()
-        return data
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        try:
-            await self._stream.send_all(data)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self.ended.set()
-            raise
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
+async def _upgraded(stream: trio.abc.Stream, handshake: ClientHandshake, metrics: Metrics) -> bytes:
+    """Ask for the upgrade; what came behind the answer. Raises StreamFailed."""
+    try:
+        await stream.send_all(handshake.request)
+        while True:
+            data = await stream.receive_some()
+            if not data:
+                break
+            early = handshake.feed(bytes(data))
+            if early is not None:
+                return early
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        pass
+    except UpgradeFailed as refusal:
+        if refusal.status is None:
+            raise failed(Trouble.GARBLED, "The recognizer does not speak WebSocket as expected.", metrics) from None
+        message = f"The recognizer answered the upgrade with HTTP {refusal.status}."
+        raise failed(Trouble.UPGRADE, message, metrics) from None
+    raise failed(Trouble.UPGRADE, "The recognizer hung up instead of accepting the upgrade.", metrics)
 
 
 async def _connected(target: RecognizerTarget, metrics: Metrics, dial: Dial) -> trio.abc.Stream:

@@ -1,6 +1,6 @@
 """`WS /test-ws`: an echo, for finding out what a network or a platform does to a WebSocket. It needs no login."""
 
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import parse_qs
 
 import msgspec
@@ -9,7 +9,7 @@ from quart import websocket
 from quart_trio import QuartTrio
 
 from service.deps import Deps
-from service.stream.client import ClientGone, ClientTooSlow
+from service.stream.client import Client, ClientGone, ClientTooSlow
 from service.web.envelope import now_ms
 from service.web.websocket import QuartClient
 
@@ -28,18 +28,25 @@ def is_quiet(target: str) -> bool:
     return path in PATHS and _flag(query, "quiet")
 
 
-def register_echo(app: QuartTrio, deps: Deps) -> None:
-    """Adds the echo's routes to the application."""
-    places = trio.CapacityLimiter(MAX_ECHOES)
+class EchoClient(Client, Protocol):
+    """A client that takes binary messages, too."""
 
-    async def test_ws() -> None:
-        """Accepts, then echoes until the client is gone, idle, too slow, or sends too much."""
-        query = websocket.query_string.decode("latin-1")
-        await websocket.accept()
-        client = QuartClient(websocket)
+    async def send(self, message: bytes | str) -> None:
+        """As `Client.send`."""
+
+
+class Echo:
+    """Serves echoes, so many at a time."""
+
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
+        self._places = trio.CapacityLimiter(MAX_ECHOES)
+
+    async def serve(self, client: EchoClient, query: str) -> None:
+        """Echoes until the client is gone, idle, too slow, or sends too much. Returns when it is closed or gone."""
         place = object()
         try:
-            places.acquire_on_behalf_of_nowait(place)
+            self._places.acquire_on_behalf_of_nowait(place)
         except trio.WouldBlock:
             await client.close(1013, f"all {MAX_ECHOES} places are taken")  # 1013: try again later, IANA's registry
             return
@@ -48,18 +55,28 @@ def register_echo(app: QuartTrio, deps: Deps) -> None:
                 client,
                 raw=_flag(query, "raw"),
                 idle_s=QUIET_IDLE_S if _flag(query, "quiet") else IDLE_S,
-                max_bytes=deps.settings.test_ws_max_bytes,
+                max_bytes=self._deps.settings.test_ws_max_bytes,
             )
         except (ClientGone, ClientTooSlow):
-            return
+            await client.close(1000, "")
         finally:
-            places.release_on_behalf_of(place)
+            self._places.release_on_behalf_of(place)
+
+
+def register_echo(app: QuartTrio, deps: Deps) -> None:
+    """Adds the echo's routes to the application."""
+    echo = Echo(deps)
+
+    async def test_ws() -> None:
+        query = websocket.query_string.decode("latin-1")
+        await websocket.accept()
+        await echo.serve(QuartClient(websocket), query)
 
     for number, path in enumerate(PATHS):
         app.add_websocket(path, endpoint=f"test_ws_{number}", view_func=test_ws)
 
 
-async def _echo(client: QuartClient, *, raw: bool, idle_s: float, max_bytes: int) -> None:
+async def _echo(client: EchoClient, *, raw: bool, idle_s: float, max_bytes: int) -> None:
     if not raw:
         await client.send(_text({"type": "connected", "timestamp": now_ms()}))
     while True:

@@ -21,11 +21,11 @@ from service.recognizer.sentence import Recognized, SentenceRecognizer
 from service.retry_hint import retry_hint_ms
 from service.stream.authentication import check_permitted
 from service.stream.outcome import End
+from service.stream.upgrade import bearer_of
 from service.telemetry.logs import get_logger, log_event
 from service.web.answer import answer
 from service.web.recognize_form import Wishes, read_form
 from service.web.request import LimitedBody
-from service.web.voice import bearer_of
 
 PATH: Final = "/api/realtime-voice/recognize"
 FIELD: Final = "audio"
@@ -88,7 +88,8 @@ def register_recognize(app: QuartTrio, deps: Deps, recognizer: SentenceRecognize
 
 def _check_permitted(deps: Deps) -> None:
     """Raises StreamFailed when this client may not have anything recognized now."""
-    check_permitted(deps.settings, bearer_of(request.headers, ()))
+    headers = request.headers
+    check_permitted(deps.settings, bearer_of(headers.get("Authorization", ""), headers.get("token", ""), ()))
     if deps.lifecycle.phase is not Phase.SERVING:
         raise StreamFailed(
             problem(

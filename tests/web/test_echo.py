@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from service.edge import http
+from service.edge import voice
 from service.web import echo
 from tests.support.edge import Closed, WsClient, get, make_deps, running_edge
 
@@ -84,7 +84,8 @@ async def test_idle_client_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_pongs_keep_alive_and_quiet_has_no_pings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(echo, "IDLE_S", 0.3)
     monkeypatch.setattr(echo, "QUIET_IDLE_S", 0.9)
-    monkeypatch.setattr(http, "PING_INTERVAL_S", 0.05)
+    monkeypatch.setattr(voice, "PING_EVERY_S", 0.05)
+    monkeypatch.setattr(voice, "LOOK_EVERY_S", 0.02)
     async with running_edge(make_deps()) as running:
         loud = await WsClient.connect(running.port, "/test-ws?raw=1")
         quiet = await WsClient.connect(running.port, "/test-ws?quiet=1")

@@ -1,0 +1,171 @@
+"""The server's side of voice and echo WebSockets, on the connection as it was accepted.
+
+Quart serves the same routes where there is no edge of ours (`service.web.voice`, `service.web.echo`), at several times
+the cost.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
+
+import trio
+from websockets.protocol import Side
+
+from service.deps import Deps
+from service.edge.connection import Connection
+from service.edge.head import Head
+from service.settings import MAX_MESSAGE_BYTES
+from service.stream.client import ClientGone, ClientTooSlow
+from service.stream.endpoint import serve_stream
+from service.stream.upgrade import bearer_of, chosen_subprotocol
+from service.web.echo import PATHS as ECHO_PATHS
+from service.web.echo import Echo, is_quiet
+from service.web.voice import PATH
+from service.websocket.handshake import answer_upgrade
+from service.websocket.websocket import WebSocket, WebSocketEnded, WriteTooSlow
+from service.websocket.wire import Wire
+
+SEND_S: Final = 5.0
+"""How long one message may take to be written. A message is a few KiB; the kernel's buffers hold seconds of results
+before a write waits at all."""
+CLOSE_S: Final = 2.0
+"""How long the client may take to answer a close frame: two round trips of a bad mobile network."""
+PING_EVERY_S: Final = 10.0
+"""Under half of the 25 s without a byte after which a client counts as gone, so that one lost ping is no end."""
+LOOK_EVERY_S: Final = 1.0
+HANDSHAKE_S: Final = 5.0
+
+
+class VoiceClient:
+    """A client on a WebSocket of ours: a `service.stream.client.Client`, which takes binary messages, too."""
+
+    def __init__(self, connection: Connection, wire: Wire) -> None:
+        self._connection = connection
+        self._wire = wire
+        self._socket = WebSocket(_Ready(connection), wire, send_s=SEND_S)
+        self._ping_at = trio.current_time() + PING_EVERY_S
+
+    @property
+    def last_heard(self) -> float:
+        """When the last byte came from the client, on Trio's clock."""
+        return self._socket.last_heard
+
+    async def receive(self) -> list[bytes | str]:
+        """All messages that are available now, at least one. Cancelled, it has taken nothing. Raises ClientGone."""
+        try:
+            return await self._socket.receive()
+        except WebSocketEnded:
+            raise ClientGone from None
+
+    async def send(self, message: bytes | str) -> None:
+        """Sends one message; always executes a checkpoint. Calls from several tasks go one after the other.
+
+        Raises ClientGone, and ClientTooSlow after SEND_S: the connection has been reset then. Cancelled, it still
+        brings a write that has begun to its end, so that the message that says why a stream ended can follow.
+        """
+        try:
+            await self._socket.send(self._wire.encode(message), shield=True)
+        except WebSocketEnded:
+            raise ClientGone from None
+        except WriteTooSlow:
+            self._connection.abort()
+            raise ClientTooSlow from None
+
+    async def close(self, code: int, reason: str) -> None:
+        """Sends a close frame and waits until the client has answered it, both together for at most CLOSE_S.
+
+        A client that is gone, or does not answer, is no error; one that takes not even the close frame is reset.
+        """
+        if not await self._socket.close(code, reason, CLOSE_S):
+            self._connection.abort()
+
+    def keep_alive(self, now: float) -> None:
+        """Sends a ping when one is due."""
+        if now >= self._ping_at:
+            self._ping_at = now + PING_EVERY_S
+            self._socket.ping()
+
+
+class _Ready:
+    """The connection, read in the way that costs least."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.write_now = connection.write_now
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        return await self._connection.receive_ready()
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._connection.send_all(data)
+
+
+class VoiceServer:
+    """Serves the voice route and the echo, and keeps their connections alive."""
+
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
+        self._echo = Echo(deps)
+        self._clients: set[VoiceClient] = set()
+
+    @staticmethod
+    def takes(head: Head) -> bool:
+        """Whether this is a request for us."""
+        return head.is_websocket_upgrade and (head.path == PATH or head.path in ECHO_PATHS)
+
+    async def serve(self, connection: Connection, head: Head, early: bytes) -> None:
+        """Shake hands and serve the client; `early` is what came behind the head. The caller closes the connection."""
+        if head.path == PATH:
+            # What is a little over the limit is answered in-band, by the stream itself; this is the bound behind it.
+            client = await self._shake_hands(connection, head, early, chosen_subprotocol, 4 * MAX_MESSAGE_BYTES)
+            talk = partial(serve_stream, bearer=_bearer(head), deps=self._deps)
+        else:
+            most = self._deps.settings.test_ws_max_bytes
+            client = await self._shake_hands(connection, head, early, _no_subprotocol, most)
+            talk = partial(self._echo.serve, query=head.target.partition("?")[2])
+        if client is None:
+            return
+        if not is_quiet(head.target):
+            self._clients.add(client)
+        try:
+            await talk(client)
+        finally:
+            self._clients.discard(client)
+
+    async def keep_alive(self) -> None:
+        """Ping the clients, until cancelled. One task for all: it looks every LOOK_EVERY_S."""
+        while True:
+            await trio.sleep(LOOK_EVERY_S)
+            now = trio.current_time()
+            for client in self._clients:
+                client.keep_alive(now)
+
+    async def _shake_hands(
+        self,
+        connection: Connection,
+        head: Head,
+        early: bytes,
+        choose: Callable[[Sequence[str]], str | None],
+        max_message_bytes: int,
+    ) -> VoiceClient | None:
+        """The client, or None when its request was no proper upgrade, and was answered so."""
+        answer = answer_upgrade(head.target, head.headers, choose)
+        with trio.move_on_after(HANDSHAKE_S) as limit:
+            try:
+                await connection.send_all(answer.data)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return None
+        if limit.cancelled_caught or not answer.is_accepted:
+            return None
+        connection.replay(early)
+        return VoiceClient(connection, Wire(Side.SERVER, max_message_bytes))
+
+
+def _no_subprotocol(_offered: Sequence[str]) -> None:
+    return None
+
+
+def _bearer(head: Head) -> str:
+    found = {name: value.decode("latin-1") for name, value in reversed(head.headers)}
+    offered = [name.strip() for name in found.get(b"sec-websocket-protocol", "").split(",") if name.strip()]
+    return bearer_of(found.get(b"authorization", ""), found.get(b"token", ""), offered)

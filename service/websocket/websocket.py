@@ -1,0 +1,207 @@
+"""An open WebSocket over a stream of bytes: batches of messages in, whole frames out.
+
+One task receives; any may send. What is small goes to the kernel in one call, without a lock and without a wait; only
+what the kernel does not take at once is waited for. A send that did not come to its end leaves half a frame behind:
+nothing is ever sent after it.
+"""
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import trio
+
+from service.websocket.wire import Wire
+
+MAX_LEADING_BYTES: Final = 16 * 1024
+"""Answers to pings that a peer does not read: over a hundred of the largest."""
+
+
+class WebSocketEnded(Exception):
+    """The connection is over. `code` is that of the peer's close frame, None without one."""
+
+    def __init__(self, code: int | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class WriteTooSlow(Exception):
+    """The peer did not take what was sent within the deadline: the connection is of no more use."""
+
+
+class ByteStream(Protocol):
+    """What is under a WebSocket: part of `trio.abc.Stream`. Whoever made it closes it."""
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        """The next bytes, none at the end. Raises trio.BrokenResourceError, trio.ClosedResourceError."""
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Writes everything. Raises as `receive_some`."""
+
+
+class WebSocket:
+    """One side of an open connection."""
+
+    def __init__(self, stream: ByteStream, wire: Wire, *, early: bytes = b"", send_s: float) -> None:
+        """`early` is what came behind the handshake; a send may take `send_s` seconds."""
+        self._stream = stream
+        self._wire = wire
+        self._early = early
+        self._send_s = send_s
+        self._write_now: Callable[[bytes], int] = getattr(stream, "write_now", _nothing)
+        self._lock = trio.Lock()
+        self._leading = b""
+        """What has to go out before anything else: the rest of an answer to a ping."""
+        self._is_finished = False
+        """Whether nothing can be sent any more: half a frame, or a close frame, went out last."""
+        self.last_heard = trio.current_time()
+        """When the last byte came, on Trio's clock."""
+
+    @property
+    def is_sendable(self) -> bool:
+        """Whether messages can still be sent."""
+        return not self._is_finished and self._wire.is_open
+
+    async def receive(self) -> list[bytes | str]:
+        """All messages that are there, at least one, after waiting for it. Cancelled, it has taken nothing.
+
+        Raises WebSocketEnded when the peer has closed, vanished or broken the protocol, after everything that came
+        before was returned. Pings are answered in here.
+        """
+        while True:
+            if self._wire.is_over:
+                await trio.lowlevel.checkpoint()
+                raise WebSocketEnded(self._wire.close_code)
+            messages = self._take(await self._next_bytes())
+            if self._leading and not self._lock.locked():
+                await self._flush()
+            if messages:
+                return messages
+
+    async def send(self, frames: bytes, *, shield: bool) -> None:
+        """Send whole frames, which `wire` encoded; always executes a checkpoint. Several calls go one after the other.
+
+        Raises WebSocketEnded, and WriteTooSlow after `send_s`. Cancelled, it brings what it has begun to its end within
+        its deadline when `shield` is set, and else leaves the connection finished.
+        """
+        if not self.is_sendable:
+            await trio.lowlevel.checkpoint()
+            raise WebSocketEnded
+        if not self._lock.locked():
+            frames = self._send_now(frames)
+            if self._is_finished:
+                await trio.lowlevel.checkpoint()
+                raise WebSocketEnded
+            if not frames:
+                await trio.lowlevel.checkpoint()
+                return
+            self._lock.acquire_nowait()
+            try:
+                await self._send_rest(frames, shield=shield)
+            finally:
+                self._lock.release()
+            await trio.lowlevel.checkpoint_if_cancelled()
+            return
+        async with self._lock:
+            if not self.is_sendable:
+                raise WebSocketEnded
+            await self._send_rest(frames, shield=shield)
+
+    def ping(self) -> None:
+        """Send a ping, where that needs no wait."""
+        if self.is_sendable and not self._lock.locked():
+            self._wire.ping()
+            self._send_outgoing()
+
+    async def close(self, code: int, reason: str, within_s: float) -> bool:
+        """Send a close frame and wait until the peer has closed, dropping what it still says, both within `within_s`.
+
+        Returns whether the close frame went out, or was not needed: False asks for the transport to be cut off.
+        """
+        with trio.move_on_after(within_s):
+            async with self._lock:
+                if self.is_sendable:
+                    self._wire.close(code, reason)
+                    frames = self._leading + self._wire.take_outgoing()
+                    self._leading, self._is_finished = b"", True
+                    try:
+                        await self._stream.send_all(frames)
+                    except (trio.BrokenResourceError, trio.ClosedResourceError):
+                        return True
+            try:
+                while True:
+                    await self.receive()
+            except WebSocketEnded:
+                return True
+        return not self._lock.locked() and self._is_finished
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    async def _next_bytes(self) -> bytes | bytearray:
+        if self._early:
+            await trio.lowlevel.checkpoint()
+            data, self._early = self._early, b""
+            return data
+        try:
+            return await self._stream.receive_some()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return b""
+
+    def _take(self, data: bytes | bytearray) -> list[bytes | str]:
+        if not data:
+            self._wire.receive_eof()
+            self._is_finished = True
+            raise WebSocketEnded(self._wire.close_code)
+        self.last_heard = trio.current_time()
+        messages = self._wire.receive(bytes(data))
+        if self._wire.has_outgoing:
+            self._send_outgoing()
+        return messages
+
+    # -- writing ------------------------------------------------------------------------------------------------------
+
+    def _send_now(self, frames: bytes) -> bytes:
+        """Write what is possible without a wait; what has to follow is returned."""
+        if self._leading:
+            frames, self._leading = self._leading + frames, b""
+        try:
+            return frames[self._write_now(frames) :]
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._is_finished = True
+            return b""
+
+    async def _send_rest(self, frames: bytes, *, shield: bool) -> None:
+        self._is_finished = True  # half a frame may stay behind
+        deadline = trio.current_time() + self._send_s
+        with trio.CancelScope(deadline=deadline, shield=shield) as limit:
+            try:
+                await self._stream.send_all(self._leading + frames)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                raise WebSocketEnded from None
+            self._leading = b""
+            self._is_finished = False
+        if limit.cancelled_caught:
+            raise WriteTooSlow
+
+    async def _flush(self) -> None:
+        """Send answers that wait. A failure is found by whoever sends or receives next; nothing is raised."""
+        async with self._lock:
+            try:
+                await self._send_rest(b"", shield=True)
+            except (WebSocketEnded, WriteTooSlow):
+                return
+
+    def _send_outgoing(self) -> None:
+        """Write control frames; what is not taken at once goes before the next message."""
+        frames = self._wire.take_outgoing()
+        if self._is_finished:
+            return
+        if not self._lock.locked() and self._write_now is not _nothing:
+            self._leading = self._send_now(frames)
+        else:
+            self._leading += frames
+        if len(self._leading) > MAX_LEADING_BYTES:
+            self._is_finished = True
+
+
+def _nothing(_data: bytes) -> int:
+    return 0

@@ -1,0 +1,207 @@
+"""One side of an open WebSocket (RFC 6455) without I/O: bytes that came in, messages out, bytes to be sent. Pure.
+
+The hot path is ours: a whole data frame in a read costs a look at its header, a slice, and one unmasking in C. All the
+rest (control frames, fragments, reserved bits, opcodes, sizes, close codes, the closing handshake) is given, as it
+comes, to the protocol object of `websockets`, which is at the boundary of a frame whenever the hot path goes on.
+"""
+
+import codecs
+import logging
+import os
+from collections.abc import Iterable
+from typing import Final
+
+from websockets.exceptions import ProtocolError
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import Protocol, Side, State
+from websockets.speedups import apply_mask
+
+FAST_BYTES: Final = 64 * 1024
+"""Larger frames go the long way, so that what has come of one is not copied again with each read."""
+
+_FINAL: Final = 0x80
+_MASKED: Final = 0x80
+_WHOLE_TEXT: Final = _FINAL | Opcode.TEXT
+_WHOLE_BINARY: Final = _FINAL | Opcode.BINARY
+_WHOLE: Final = (_WHOLE_BINARY, _WHOLE_TEXT)
+_SILENT: Final = logging.Logger("websocket", logging.CRITICAL)  # what matters is told by state, not by lines
+_DATA: Final = (Opcode.CONT, Opcode.TEXT, Opcode.BINARY)
+
+
+class Wire:
+    """One side of one connection, from the moment it is open.
+
+    Kept are at most one frame and one message, each within the bound: a frame that would pass it is refused with 1009
+    at its header. Text is decoded fragment by fragment: bad UTF-8 is refused with 1007 in the fragment where it stands.
+    """
+
+    def __init__(self, side: Side, max_message_bytes: int) -> None:
+        """For our side of a connection whose handshake is done, without extensions."""
+        self._protocol = Protocol(side, state=State.OPEN, max_size=max_message_bytes, logger=_SILENT)
+        self._mask_bit = _MASKED if side is Side.SERVER else 0
+        self._fast_bytes = min(FAST_BYTES, max_message_bytes)
+        self._rest = b""
+        """The beginning of a frame whose header is not whole, or that goes the short way."""
+        self._owed = 0
+        """How much is still to come of a frame that goes the long way."""
+        self._is_text: bool | None = None
+        """Of which kind the message is whose fragments are coming; None between messages."""
+        self._fragments: list[bytes] = []
+        self._texts: list[str] = []
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether no close frame has gone in either direction, and the protocol was kept."""
+        return self._protocol.state is State.OPEN
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the other side has nothing more to say: it has closed, or broken the protocol."""
+        return self._protocol.close_rcvd is not None or self._protocol.parser_exc is not None or self._protocol.eof_sent
+
+    @property
+    def close_code(self) -> int | None:
+        """The code of the other side's close frame: 1005 when it had none, None without a close frame."""
+        received = self._protocol.close_rcvd
+        return None if received is None else int(received.code)
+
+    @property
+    def has_broken_the_protocol(self) -> bool:
+        """Whether the connection was given up for what the other side sent."""
+        return isinstance(self._protocol.parser_exc, Exception) and not isinstance(self._protocol.parser_exc, EOFError)
+
+    # -- in -----------------------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> list[bytes | str]:
+        """The messages that are complete with `data`; what has to be answered at once is in `take_outgoing`.
+
+        Nothing is read behind a close frame, or behind what is against the protocol.
+        """
+        messages: list[bytes | str] = []
+        if self._owed:
+            part = data[: self._owed]
+            data = data[len(part) :]
+            self._owed -= len(part)
+            self._pass(part, messages)
+        if self._rest:
+            data, self._rest = self._rest + data, b""
+        position, end = 0, len(data)
+        mask_bit = self._mask_bit
+        while end - position >= 2 and not self.is_over:
+            first, second = data[position], data[position + 1]
+            size = second & 0x7F
+            body = position + 2
+            if size == 126:
+                body += 2
+                size = int.from_bytes(data[body - 2 : body], "big")
+            elif size == 127:
+                body += 8
+                size = int.from_bytes(data[body - 8 : body], "big")
+            if end < body:
+                break
+            if second & _MASKED:
+                body += 4
+            stop = body + size
+            is_whole = first in _WHOLE
+            if is_whole and self._is_text is None and second & _MASKED == mask_bit and size <= self._fast_bytes:
+                if end < stop:
+                    break
+                payload = data[body:stop]
+                if mask_bit:
+                    payload = apply_mask(payload, data[body - 4 : body])
+                position = stop
+                if first == _WHOLE_BINARY:
+                    messages.append(payload)
+                else:
+                    self._take_text(payload, messages)
+                continue
+            part = data[position:stop]
+            position += len(part)
+            self._owed = stop - position
+            self._pass(part, messages)
+        if position < end and not self.is_over:
+            self._rest = data[position:]
+        return messages
+
+    def receive_eof(self) -> None:
+        """Nothing more comes."""
+        self._protocol.receive_eof()
+
+    def _take_text(self, payload: bytes, messages: list[bytes | str]) -> None:
+        try:
+            messages.append(payload.decode())
+        except UnicodeDecodeError:
+            self._refuse_text()
+
+    def _pass(self, data: bytes, messages: list[bytes | str]) -> None:
+        if self.is_over:
+            return
+        self._protocol.receive_data(data)
+        for frame in self._protocol.events_received():
+            if isinstance(frame, Frame) and frame.opcode in _DATA and not self._protocol.eof_sent:
+                self._collect(frame, messages)
+
+    def _collect(self, frame: Frame, messages: list[bytes | str]) -> None:
+        if frame.opcode is not Opcode.CONT:
+            self._is_text = frame.opcode is Opcode.TEXT
+        if self._is_text:
+            try:
+                self._texts.append(self._decoder.decode(bytes(frame.data), frame.fin))
+            except UnicodeDecodeError:
+                self._refuse_text()
+                return
+        else:
+            self._fragments.append(bytes(frame.data))
+        if frame.fin:
+            messages.append("".join(self._texts) if self._is_text else b"".join(self._fragments))
+            self._texts, self._fragments, self._is_text = [], [], None
+
+    def _refuse_text(self) -> None:
+        self._protocol.parser_exc = ProtocolError("text that is not UTF-8")
+        self._protocol.fail(CloseCode.INVALID_DATA, "text that is not UTF-8")
+
+    # -- out ----------------------------------------------------------------------------------------------------------
+
+    def encode(self, message: bytes | str) -> bytes:
+        """A whole message as a frame. The caller sees to it that the connection `is_open`."""
+        if isinstance(message, str):
+            return self._frame(_WHOLE_TEXT, message.encode())
+        return self._frame(_WHOLE_BINARY, message)
+
+    def encode_all(self, messages: Iterable[bytes]) -> bytes:
+        """Several binary messages, for one write."""
+        return b"".join([self._frame(_WHOLE_BINARY, message) for message in messages])
+
+    def ping(self) -> None:
+        """Put a ping into `take_outgoing`, while the connection is open."""
+        if self.is_open:
+            self._protocol.send_ping(b"")
+
+    def close(self, code: int, reason: str) -> None:
+        """Put a close frame into `take_outgoing`, while the connection is open."""
+        if self.is_open:
+            self._protocol.send_close(code, reason.encode()[:123].decode(errors="ignore"))  # RFC 6455 section 5.5
+
+    @property
+    def has_outgoing(self) -> bool:
+        """Whether `take_outgoing` has something."""
+        return bool(self._protocol.writes)
+
+    def take_outgoing(self) -> bytes:
+        """Answers to pings and closes, and what `ping` and `close` asked for."""
+        return b"".join(self._protocol.data_to_send())
+
+    def _frame(self, first: int, payload: bytes) -> bytes:
+        size = len(payload)
+        masked = _MASKED ^ self._mask_bit
+        if size < 126:
+            head = bytes((first, masked | size))
+        elif size < 65536:
+            head = bytes((first, masked | 126, size >> 8, size & 0xFF))
+        else:
+            head = bytes((first, masked | 127)) + size.to_bytes(8, "big")
+        if not masked:
+            return head + payload
+        mask = os.urandom(4)
+        return b"".join((head, mask, apply_mask(payload, mask)))
