@@ -1,6 +1,7 @@
 # Two commands do everything on a fresh machine with python3 (3.11 or newer) and make:
 #   make serve   install, start on the embedded recognizer, print the URL to open
 #   make test    install, check, run every test
+# make prove runs the proofs at full size, minutes each: PROVE_CONNECTIONS and PROVE_SEED say how many and which.
 PYTHON ?= python3
 PORT ?= 8000
 VENV := .venv
@@ -12,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-inp
 UV_COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --custom-compile-command "make lock" $(LOCK_OPTIONS)
 
-.PHONY: .venv serve test check lock coverage clean
+.PHONY: .venv serve test prove check lock coverage bench clean
 .DELETE_ON_ERROR:
 
 $(BIN)/python:
@@ -37,6 +38,10 @@ serve: $(RUNTIME)
 test: $(DEV) check
 	$(BIN)/python -m pytest
 
+# Of what `make test` runs a slice. A proof has its own guard against hanging, so that of single tests is off.
+prove: $(DEV)
+	PROVE_CONNECTIONS=$${PROVE_CONNECTIONS:-100000} $(BIN)/python -m pytest -m proof -o faulthandler_timeout=0
+
 # Left out: ASYNC114 wants a list of every startable function, ASYNC124 forbids what Quart's routes and protocols must be,
 # ASYNC9 asks every async function for a checkpoint on every path, which is a rule for libraries.
 check: $(DEV)
@@ -55,6 +60,10 @@ PURE := service/settings.py,service/failures.py,service/groups.py,service/text.p
 coverage: $(DEV)
 	$(BIN)/coverage run --include='$(PURE)' -m pytest --quiet tests/pure
 	$(BIN)/coverage report --fail-under=100
+
+# What the gateway costs for each stream, against the baseline in the repository: docs/performance.md. Some ten minutes.
+bench: $(DEV)
+	$(BIN)/python -m loadtest.bench $(BENCH_OPTIONS)
 
 # Locks with hashes for every platform; LOCK_OPTIONS=--upgrade takes new releases.
 lock: $(DEV)

@@ -27,6 +27,7 @@ async def run_background(
     """
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch_loop, deps.metrics, heartbeat, name="watch event loop")
+        await nursery.start(deps.pump.run, name="pump")
         await _start_recognizer(deps, nursery)
         deps.lifecycle.serve()
         task_status.started()

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from service.dialing import dial
 from service.lifecycle import Lifecycle
@@ -11,6 +11,7 @@ from service.recognizer.target import RecognizerDirectory
 from service.settings import Settings
 from service.stream.admission import Admission
 from service.telemetry.metrics import Metrics
+from service.websocket.pump import Pump
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Deps:
     lifecycle: Lifecycle
     admission: Admission
     recognizer: RecognizerDirectory
+    pump: Pump = field(default_factory=Pump)
     dial: Dial = dial
     wall_clock: Callable[[], float] = time.time
     """Unix time: for signatures and timestamps, never for durations."""

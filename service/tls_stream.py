@@ -77,6 +77,20 @@ class TlsStream(trio.abc.Stream):
         except (OSError, ValueError) as error:
             raise self._broken(error) from error
 
+    def fileno(self) -> int:
+        """Of the socket; -1 when it is closed."""
+        return self._socket.fileno()
+
+    def read_now(self) -> bytes | None:
+        """What is there, b"" at the end, None when there is nothing yet. Raises as `receive_some`."""
+        self._check_open()
+        try:
+            return self._socket.recv(_READ_BYTES)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return None
+        except (OSError, ValueError) as error:
+            raise self._broken(error) from error
+
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """What has come, after waiting for something; b"" at the end, also when TLS itself was not ended.
 

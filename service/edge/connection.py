@@ -80,6 +80,21 @@ class Connection:
             self.last_heard = trio.current_time()
             return data
 
+    def fileno(self) -> int:
+        """Of the socket; -1 when it is closed."""
+        return self.socket.fileno()
+
+    def read_now(self) -> bytes | None:
+        """What is there, b"" at the end, None when there is nothing yet. Raises as `receive_some`."""
+        try:
+            data = os.read(self.socket.fileno(), _READ_BYTES)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise trio.BrokenResourceError(str(error)) from error
+        self.last_heard = trio.current_time()
+        return data
+
     def write_now(self, data: bytes) -> int:
         """Writes what the kernel takes without a wait, and returns how many bytes that were. Raises as `send_all`."""
         if self._ended:

@@ -22,7 +22,8 @@ from service.web.echo import PATHS as ECHO_PATHS
 from service.web.echo import Echo, is_quiet
 from service.web.voice import PATH
 from service.websocket.handshake import answer_upgrade
-from service.websocket.websocket import WebSocket, WebSocketEnded, WriteTooSlow
+from service.websocket.pump import Pump
+from service.websocket.websocket import Taker, WebSocket, WebSocketEnded, WriteTooSlow
 from service.websocket.wire import Wire
 
 SEND_S: Final = 5.0
@@ -39,10 +40,13 @@ HANDSHAKE_S: Final = 5.0
 class VoiceClient:
     """A client on a WebSocket of ours: a `service.stream.client.Client`, which takes binary messages, too."""
 
-    def __init__(self, connection: Connection, wire: Wire) -> None:
+    def __init__(self, connection: Connection, wire: Wire, early: bytes, pump: Pump) -> None:
+        """`end` must be called before the connection is closed."""
         self._connection = connection
         self._wire = wire
-        self._socket = WebSocket(_Ready(connection), wire, send_s=SEND_S)
+        stream = _Ready(connection)
+        self._socket = WebSocket(stream, wire, early=early, send_s=SEND_S)
+        self._socket.start_pump(pump, stream)
         self._ping_at = trio.current_time() + PING_EVERY_S
 
     @property
@@ -79,6 +83,33 @@ class VoiceClient:
         if not await self._socket.close(code, reason, CLOSE_S):
             self._connection.abort()
 
+    def relay_to(self, taker: Taker | None) -> None:
+        """See `Client.relay_to`."""
+        self._socket.taker = taker
+
+    @property
+    def can_send_now(self) -> bool:
+        """See `Client.can_send_now`."""
+        return self._socket.can_send_now
+
+    def send_now(self, text: str) -> bool:
+        """See `Client.send_now`."""
+        return self._socket.send_now(self._wire.encode(text))
+
+    async def flush(self) -> None:
+        """See `Client.flush`."""
+        try:
+            await self._socket.flush()
+        except WebSocketEnded:
+            raise ClientGone from None
+        except WriteTooSlow:
+            self._connection.abort()
+            raise ClientTooSlow from None
+
+    def end(self) -> None:
+        """Read nothing more."""
+        self._socket.stop_pump()
+
     def keep_alive(self, now: float) -> None:
         """Sends a ping when one is due."""
         if now >= self._ping_at:
@@ -91,6 +122,8 @@ class _Ready:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.fileno = connection.fileno
+        self.read_now = connection.read_now
         self.write_now = connection.write_now
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
@@ -131,6 +164,7 @@ class VoiceServer:
             await talk(client)
         finally:
             self._clients.discard(client)
+            client.end()
 
     async def keep_alive(self) -> None:
         """Ping the clients, until cancelled. One task for all: it looks every LOOK_EVERY_S."""
@@ -157,8 +191,7 @@ class VoiceServer:
                 return None
         if limit.cancelled_caught or not answer.is_accepted:
             return None
-        connection.replay(early)
-        return VoiceClient(connection, Wire(Side.SERVER, max_message_bytes))
+        return VoiceClient(connection, Wire(Side.SERVER, max_message_bytes), early, self._deps.pump)
 
 
 def _no_subprotocol(_offered: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from functools import partial
 from typing import Final
 
 import trio
@@ -25,7 +26,10 @@ from service.recognizer.target import RecognizerTarget
 from service.recognizer.tencent import RecognizerMessage, SentenceResult, Settled, Trouble
 from service.retry_hint import retry_hint_ms
 from service.telemetry.metrics import Metrics
+from service.tls_stream import TlsStream
 from service.websocket.handshake import ClientHandshake, UpgradeFailed
+from service.websocket.plain import PlainSocket
+from service.websocket.pump import Pump
 from service.websocket.websocket import WebSocket, WebSocketEnded, WriteTooSlow
 from service.websocket.wire import Wire
 
@@ -50,6 +54,7 @@ class RecognizerConnection:
         self,
         stream: trio.abc.Stream,
         early: bytes,
+        pump: Pump | None,
         voice_id: str,
         target: RecognizerTarget,
         engine: str,
@@ -57,7 +62,10 @@ class RecognizerConnection:
     ) -> None:
         self._stream = stream
         self._wire = Wire(Side.CLIENT, MAX_MESSAGE_BYTES)
-        self._socket = WebSocket(stream, self._wire, early=early, send_s=SEND_S)
+        over = PlainSocket(stream) if isinstance(stream, trio.SocketStream) else stream
+        self._socket = WebSocket(over, self._wire, early=early, send_s=SEND_S)
+        if pump is not None and isinstance(over, PlainSocket | TlsStream):
+            self._socket.start_pump(pump, over)
         self._target = target
         self._engine = engine
         self._metrics = metrics
@@ -94,6 +102,44 @@ class RecognizerConnection:
             return said
         raise self._failed(Trouble.GARBLED, "The recognizer spoke out of turn.")
 
+    def relay_to(self, taker: Callable[[SentenceResult], bool] | None) -> None:
+        """Offer results to `taker` first while a task waits in `receive`: it says whether it has taken this one.
+
+        It is called when they come, without a task switch; over what is no socket this is ignored.
+        """
+        self._socket.taker = None if taker is None else partial(self._offer, taker)
+
+    def _offer(self, taker: Callable[[SentenceResult], bool], messages: list[bytes | str]) -> int:
+        for number, message in enumerate(messages):
+            try:
+                said = tencent.decode(message)
+            except tencent.GarbledError:
+                return number
+            if self._said or self._waiting or len(said) != 1 or not isinstance(said[0], SentenceResult):
+                return number
+            if not taker(said[0]):
+                return number
+        return len(messages)
+
+    @property
+    def can_send_now(self) -> bool:
+        """Whether `send_audio_now` may be called: nothing that was sent before is still waiting."""
+        return self._socket.can_send_now
+
+    def send_audio_now(self, packets: list[bytes]) -> bool:
+        """As `send_audio`, without a wait. Returns whether it is all on its way; else `flush` must follow soon."""
+        is_sent = self._socket.send_now(self._wire.encode_all(packets))
+        self.sent_bytes += sum(map(len, packets))
+        return is_sent
+
+    async def flush(self) -> None:
+        """Wait for what `send_audio_now` left. Raises as `send_audio`."""
+        await self._sending(self._socket.flush())
+
+    def end(self) -> None:
+        """Read nothing more: before the stream is closed."""
+        self._socket.stop_pump()
+
     async def wait_accepted(self) -> None:
         """Wait for the first message. Raises StreamFailed when it refuses the stream or does not come in time."""
         with trio.move_on_after(FIRST_MESSAGE_S) as limit:
@@ -111,9 +157,13 @@ class RecognizerConnection:
                 await self._socket.receive()
 
     async def _send(self, frames: bytes) -> None:
+        await self._sending(self._socket.send(frames, shield=False))
+
+    async def _sending(self, sending: Awaitable[None]) -> None:
         try:
-            await self._socket.send(frames, shield=False)
+            await sending
         except WebSocketEnded:
+            self.end()
             await trio.aclose_forcefully(self._stream)  # so that `receive` does not wait for a peer that is half gone
             raise ConnectionGoneError from None
         except WriteTooSlow:
@@ -165,6 +215,7 @@ async def open_recognizer(
     parameters: dict[str, str],
     metrics: Metrics,
     *,
+    pump: Pump | None = None,
     dial: Dial = dial,
     wall_clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[RecognizerConnection]:
@@ -187,12 +238,16 @@ async def open_recognizer(
             early = await _upgraded(stream, ClientHandshake(target.url, resource, _headers(target)), metrics)
         if early is None:
             raise _connect_timeout(metrics)
-        connection = RecognizerConnection(stream, early, voice_id, target, parameters["engine_model_type"], metrics)
-        await connection.wait_accepted()
-        metrics.recognizer_connect.observe(trio.current_time() - began)
-        yield connection
-        with trio.move_on_after(CLOSE_S):
-            await connection.wait_closed()
+        engine = parameters["engine_model_type"]
+        connection = RecognizerConnection(stream, early, pump, voice_id, target, engine, metrics)
+        try:
+            await connection.wait_accepted()
+            metrics.recognizer_connect.observe(trio.current_time() - began)
+            yield connection
+            with trio.move_on_after(CLOSE_S):
+                await connection.wait_closed()
+        finally:
+            connection.end()
     finally:
         await trio.aclose_forcefully(stream)
 

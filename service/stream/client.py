@@ -1,5 +1,6 @@
 """What a session needs from the connection to its client, whichever transport serves it."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -28,6 +29,22 @@ class Client(Protocol):
         After either, or when cancelled in the middle of a write, the connection is finished: later sends raise
         ClientGone.
         """
+
+    def relay_to(self, taker: Callable[[list[bytes | str]], int] | None) -> None:
+        """Offer messages to `taker` first while a task waits in `receive`: it returns how many of them it has taken.
+
+        It is called when they come, without a task switch. A transport that cannot do so ignores this.
+        """
+
+    @property
+    def can_send_now(self) -> bool:
+        """Whether `send_now` may be called: the transport can, and nothing that was sent before is still waiting."""
+
+    def send_now(self, text: str) -> bool:
+        """Sends one text message without a wait. Returns whether all of it is on its way; else `flush` must follow."""
+
+    async def flush(self) -> None:
+        """Waits for what `send_now` left. Raises as `send`."""
 
     async def close(self, code: int, reason: str) -> None:
         """Starts the closing handshake and gives it at most 2 s. A client that is gone already is no error."""

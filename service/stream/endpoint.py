@@ -141,8 +141,10 @@ def _log_end(session: Session, outcome: Outcome, stream_id: str, lasted_s: float
         recognized_ms=account.recognized_ms,
         dropped_ms=account.dropped_ms,
         sentences=session.transcript.sentences,
-        recognizer_connections=session.connections,
-        first_result_ms=None if session.first_result_s is None else round(session.first_result_s * 1000),
+        recognizer_connections=session.observed.connections,
+        first_result_ms=None
+        if session.observed.first_result_s is None
+        else round(session.observed.first_result_s * 1000),
     )
 
 

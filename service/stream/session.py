@@ -5,12 +5,15 @@ opens a connection when one is wanted, and relays results until it has settled. 
 changes between two awaits, and whichever ends first ends the stream. To follow a frame: `_serve_client` → `_take_audio`
 → `_relay_audio` → recognizer → `_relay_results` → client.
 
+Both tasks sleep through the greater part of a stream: while nothing is to be decided, audio goes through
+`_take_audio_now` and results through `_tell_now`, in the task of the pump that has read them. These take only what they
+can deal with without a wait; everything else comes to the two tasks.
+
 Memory of a live stream: at most audio.BACKLOG_S of audio (320 kB) plus one batch of messages from the client, the
 settled text, and connection.MAX_WAITING_MESSAGES results.
 """
 
 import dataclasses
-import logging
 import math
 from typing import Final
 
@@ -18,16 +21,18 @@ import trio
 
 from service.deps import Deps
 from service.failures import Problem, Slug, StreamFailed, problem
-from service.groups import leaves
 from service.recognizer.connection import ConnectionGoneError, RecognizerConnection, failed, open_recognizer
 from service.recognizer.target import RecognizerTarget
-from service.recognizer.tencent import Settled, Trouble
+from service.recognizer.tencent import SentenceResult, Settled, Trouble
+from service.settings import MAX_MESSAGE_BYTES
 from service.stream import protocol, state
 from service.stream.admission import SLOT_WAIT_S
-from service.stream.audio import Mark
+from service.stream.audio import Mark, Packet
 from service.stream.client import ClientGone, ClientTooSlow
+from service.stream.ending import outcome_of
 from service.stream.inbox import Inbox
 from service.stream.intake import Intake
+from service.stream.observed import Observed
 from service.stream.outcome import End, Outcome
 from service.stream.protocol import Result
 from service.stream.state import Action, Event, Phase, Situation
@@ -35,7 +40,7 @@ from service.stream.stereo import StereoWatch
 from service.stream.stream_settings import MP3, StreamSettings
 from service.stream.transcript import Transcript
 from service.stream.uplink_mp3 import uplink_for
-from service.telemetry.logs import get_logger, log_event
+from service.telemetry.logs import get_logger
 
 IDLE_S: Final = 25.0  # two heartbeats of 10 s may be lost
 PAUSE_S: Final = 5.0  # Tencent may fail after 6 s without audio, and does after 15 s (document 1093/48982)
@@ -68,12 +73,9 @@ class Session:
         self._stereo = StereoWatch()
         self.uplink = uplink_for(settings, deps.settings.upstream_packet_ms, now)
         self.transcript = Transcript()
-        self.connections = 0
-        self.first_result_s: float | None = None
-        """From the first audio to the first result."""
+        self.observed = Observed(deps.metrics)
         self._began_at = now
         self._accepted_at = now
-        self._first_audio_at: float | None = None
         self._stopped_at = now
         self._answer_by = math.inf
         """When the recognizer must have settled what it was sent."""
@@ -85,7 +87,12 @@ class Session:
         self.outcome: Outcome | None = None
         self._interrupted: Problem | None = None
         self._parked = trio.CancelScope()
+        self._is_parked = False
+        """Whether the client task waits for messages, and nothing else."""
         self._poked = False
+        self._failure: StreamFailed | None = None
+        """Found by the pump's task; the client task raises it."""
+        self._stereo_is_suspected = False
 
     async def run(self, early: list[bytes | str]) -> Outcome:
         """Conduct the stream; `early` are the messages that came together with `start`.
@@ -121,10 +128,12 @@ class Session:
 
     async def _serve_client(self, early: list[bytes | str]) -> End:
         messages = early
+        self._client.relay_to(self._take_audio_now)
         while True:
             for message in messages:
                 if await self._on_message(message):
                     return End.CANCELED
+            await self._catch_up()
             self._check_clocks()
             await self._relay_audio()
             if await self._act():
@@ -137,9 +146,66 @@ class Session:
         with trio.CancelScope(deadline=self._next_deadline()) as self._parked:
             if self.uplink.full:
                 await trio.sleep_forever()
+            self._is_parked = True
             messages = await self._client.receive()
-        self._poked = False
+        self._is_parked = self._poked = False
         return messages
+
+    def _take_audio_now(self, messages: list[bytes | str]) -> int:
+        """Relay audio that has just come, in the pump's task: all of it, or none where something is to be decided."""
+        connection = self._connection
+        if (
+            not self._is_parked
+            or self._poked
+            or self._phase is not Phase.RELAYING
+            or connection is None
+            or not connection.can_send_now
+            or self._misdialed
+            or self.uplink.marks
+            or self.uplink.stopped
+        ):
+            return 0
+        for message in messages:
+            if not isinstance(message, bytes) or len(message) > MAX_MESSAGE_BYTES:
+                return 0
+        try:
+            for message in messages:
+                self._feed_audio(message)  # type: ignore[arg-type]  # as was just seen
+        except StreamFailed as failure:
+            self._failure = failure
+            self._poke()
+            return len(messages)
+        now = trio.current_time()
+        relayed = self.uplink.relayed
+        packets = self.uplink.take_due(now)
+        if packets:
+            self._used = True
+            if not connection.send_audio_now([packet.audio for packet in packets]):
+                self._poke()  # the client task waits for the rest
+            self._note_sent(packets, relayed, now)
+        if self._stereo_is_suspected or self.uplink.full:
+            self._poke()
+        elif (due := self.uplink.next_due(now)) < self._parked.deadline:
+            self._parked.deadline = due
+        return len(messages)
+
+    async def _catch_up(self) -> None:
+        """Do what the pump's task has left: it cannot wait, and raises nothing."""
+        if self._failure is not None:
+            raise self._failure
+        if self._stereo_is_suspected:
+            self._stereo_is_suspected = False
+            await self._inbox.refuse(
+                problem(Slug.STEREO_SUSPECTED, "This looks like two channels: record with numberOfChannels 1.")
+            )
+        await self._client.flush()
+        connection = self._connection
+        if connection is not None:
+            try:
+                await connection.flush()
+            except ConnectionGoneError:
+                if self._connection is connection:
+                    self._connection = None  # the recognizer task finds out why
 
     def _poke(self) -> None:
         """Let the client task look at the state again."""
@@ -151,9 +217,9 @@ class Session:
         message = await self._inbox.understand(raw)
         match message:
             case bytes():
-                await self._take_audio(message)
+                self._feed_audio(message)
             case protocol.Audio():
-                await self._take_audio(message.data or b"")
+                self._feed_audio(message.data or b"")
                 if message.is_end:
                     self._stop()
             case protocol.Finalize():
@@ -166,13 +232,11 @@ class Session:
                 await self._inbox.refuse(problem(Slug.ALREADY_STARTED, "The stream has started; this is ignored."))
         return False
 
-    async def _take_audio(self, data: bytes) -> None:
+    def _feed_audio(self, data: bytes) -> None:
         audio = data if self.uplink.stopped else self._intake.feed(data)
         self._feed(audio)
         if isinstance(audio, bytes) and not self._settings.is_mp3 and self._stereo.take(audio):
-            await self._inbox.refuse(
-                problem(Slug.STEREO_SUSPECTED, "This looks like two channels: record with numberOfChannels 1.")
-            )
+            self._stereo_is_suspected = True
 
     def _feed(self, audio: bytes | Problem) -> None:
         if isinstance(audio, Problem):
@@ -180,13 +244,12 @@ class Session:
         if self._intake.voice_format == MP3 and not self._settings.is_mp3:
             self._go_on_with_mp3()
         now = trio.current_time()
-        if audio and self._first_audio_at is None:
-            self._first_audio_at = now
         received = self.uplink.received
         refused = self.uplink.feed(audio, now)
         if refused is not None:
             raise StreamFailed(refused)
-        self._metrics.audio_received.inc(self.uplink.in_s(self.uplink.received - received))
+        if audio:
+            self.observed.heard(self.uplink.in_s(self.uplink.received - received), now)
 
     def _go_on_with_mp3(self) -> None:
         """The bytes show what the announcement left open. A connection for PCM is ended unused."""
@@ -230,13 +293,14 @@ class Session:
         finally:
             now = trio.current_time()
             sent = connection.sent_bytes - sent_before
-            self.uplink.sent(now)
             self.uplink.not_sent(sum(len(packet.audio) for packet in packets) - sent)
-            self._metrics.audio_relayed.inc(self.uplink.in_s(self.uplink.relayed - relayed))
-        for packet in packets:
-            self._metrics.gateway_delay.observe(now - packet.complete_at)
+            self._note_sent(packets, relayed, now)
         if now - began > DEAF_S:
             self._read_at = now
+
+    def _note_sent(self, packets: list[Packet], relayed_before: int, now: float) -> None:
+        self.uplink.sent(now)
+        self.observed.relayed(packets, self.uplink.in_s(self.uplink.relayed - relayed_before), now)
 
     async def _act(self) -> bool:
         """Do what the state asks for. Returns whether the stream is settled to its end."""
@@ -287,7 +351,7 @@ class Session:
         account = self.uplink.account(transcript.recognized_ms)
         duration_ms = round((trio.current_time() - self._began_at) * 1000)
         await self._client.send(protocol.Stopped(transcript.text, transcript.sentences, duration_ms, account).encode())
-        self._metrics.finalization.observe(trio.current_time() - self._stopped_at)
+        self.observed.settled(trio.current_time() - self._stopped_at)
 
     # -- the clocks ---------------------------------------------------------------------------------------------------
 
@@ -339,6 +403,7 @@ class Session:
                     self._target(),
                     self._settings.recognizer_parameters(),
                     self._metrics,
+                    pump=self._deps.pump,
                     dial=self._deps.dial,
                     wall_clock=self._deps.wall_clock,
                 ) as connection,
@@ -357,10 +422,11 @@ class Session:
         now = trio.current_time()
         base_ms = self.uplink.in_ms(self.uplink.begin_connection(now))
         self.transcript.begin_connection(connection.voice_id, base_ms)
-        self.connections += 1
-        if self.connections == 1:
+        self.observed.connections += 1
+        if self.observed.connections == 1:
             await self._client.send(self._settings.ready(self._stream_id, connection.voice_id).encode())
         self._connection, self._used, self._accepted_at = connection, False, now
+        connection.relay_to(self._tell_now)
         self._step(Event.ACCEPTED)
 
     async def _relay_results(self, connection: RecognizerConnection) -> None:
@@ -376,32 +442,23 @@ class Session:
                 return
             await self._tell(self.transcript.apply(heard, self.uplink.in_ms(self.uplink.relayed)))
 
+    def _tell_now(self, heard: SentenceResult) -> bool:
+        """Relay a result that has just come, in the pump's task. Returns False where the client is to be waited for."""
+        if not self._client.can_send_now:
+            return False
+        result = self.transcript.apply(heard, self.uplink.in_ms(self.uplink.relayed))
+        if result is not None:
+            if not self._client.send_now(result.encode()):
+                self._poke()  # the client task waits for the rest
+            self.observed.told(trio.current_time())
+        return True
+
     async def _tell(self, result: Result | None) -> None:
         if result is not None:
             await self._client.send(result.encode())
-            self._note_first_result()
+            self.observed.told(trio.current_time())
 
     def _step(self, event: Event) -> None:
         """What the recognizer did, for the client task to act on."""
         self._phase, _ = state.step(self._phase, event)
         self._poke()
-
-    def _note_first_result(self) -> None:
-        if self.first_result_s is None and self._first_audio_at is not None:
-            self.first_result_s = trio.current_time() - self._first_audio_at
-            self._metrics.first_partial.observe(self.first_result_s)
-
-
-def outcome_of(error: BaseException) -> Outcome:
-    """The outcome of a stream that an exception ended; what nobody expected is logged and is our fault."""
-    ends = list(leaves(error))
-    for end in ends:
-        if not isinstance(end, StreamFailed | ClientGone | ClientTooSlow):
-            log_event(_logger, logging.ERROR, "stream_error", error=end)
-            return Outcome.failed(problem(Slug.INTERNAL, "An error in this service."))
-    for end in ends:
-        if isinstance(end, StreamFailed):
-            return Outcome.failed(end.problem)
-    if any(isinstance(end, ClientTooSlow) for end in ends):
-        return Outcome.failed(problem(Slug.CLIENT_TOO_SLOW, "The client does not read what it is sent."))
-    return Outcome(End.CLIENT_LEFT)

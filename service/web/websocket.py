@@ -9,6 +9,7 @@ shields it. `send` waits there until TCP itself gives up.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, Final
 
 import h11
@@ -209,6 +210,21 @@ class QuartClient:
             if self._connection.aborted:
                 raise ClientGone
             self._finished = False
+
+    def relay_to(self, taker: Callable[[list[bytes | str]], int] | None) -> None:
+        """Ignored: messages come through Hypercorn's tasks."""
+
+    @property
+    def can_send_now(self) -> bool:
+        """Never: Hypercorn's writes wait."""
+        return False
+
+    def send_now(self, text: str) -> bool:
+        """Not to be called: see `can_send_now`."""
+        raise NotImplementedError
+
+    async def flush(self) -> None:
+        """Nothing is ever left."""
 
     async def close(self, code: int, reason: str) -> None:
         """Sends a close frame and waits until the client has answered it, both together for at most 2 s.

@@ -36,7 +36,8 @@ def answer_upgrade(
 ) -> Answer:
     """The answer to a GET that asks for an upgrade; `choose` chooses among the subprotocols that were offered.
 
-    A request that is no proper upgrade is answered with 400 or 426 and the reason, in plain text.
+    A request that is no proper upgrade is answered with 400 or 426 and the reason, in plain text, and with the version
+    that we speak (RFC 6455 section 4.4).
     """
 
     def select(_protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
@@ -45,7 +46,13 @@ def answer_upgrade(
 
     protocol = ServerProtocol(select_subprotocol=select, logger=_SILENT)
     fields = Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
-    response = protocol.accept(Request(target, fields))
+    request = Request(target, fields)
+    if len(fields.get_all("Host")) == 1:
+        response = protocol.accept(request)
+    else:  # RFC 9112 section 3.2; `websockets` leaves it to whoever read the head
+        response = protocol.reject(400, "A request has one Host header.\n")
+    if response.status_code != 101:
+        response.headers["Sec-WebSocket-Version"] = "13"
     protocol.send_response(response)
     return Answer(b"".join(protocol.data_to_send()), response.status_code == 101)
 
@@ -82,9 +89,9 @@ class ClientHandshake:
         """
         self._answer += data
         head, end, rest = self._answer.partition(_END)
+        if len(head) + (len(end) or 1) > MAX_ANSWER_BYTES:
+            raise UpgradeFailed(None)
         if not end:
-            if len(head) > MAX_ANSWER_BYTES:
-                raise UpgradeFailed(None)
             return None
         status = _STATUS_LINE.match(head)
         if status is None or status[1] != b"101":

@@ -3,6 +3,10 @@
 One task receives; any may send. What is small goes to the kernel in one call, without a lock and without a wait; only
 what the kernel does not take at once is waited for. A send that did not come to its end leaves half a frame behind:
 nothing is ever sent after it.
+
+Over a socket it can be read by the process's pump: then what came is offered to a *taker* first, in the pump's task,
+and only what that does not take wakes the task that receives. While something waits for that task nothing more is read,
+so that TCP holds the peer back.
 """
 
 from collections.abc import Callable
@@ -10,6 +14,7 @@ from typing import Final, Protocol
 
 import trio
 
+from service.websocket.pump import Pump
 from service.websocket.wire import Wire
 
 MAX_LEADING_BYTES: Final = 16 * 1024
@@ -38,6 +43,20 @@ class ByteStream(Protocol):
         """Writes everything. Raises as `receive_some`."""
 
 
+Taker = Callable[[list[bytes | str]], int]
+"""Takes messages at once, without a wait; returns how many of them, from the first on."""
+
+
+class Pumped(ByteStream, Protocol):
+    """A byte stream over a socket, which can be read without a wait."""
+
+    def fileno(self) -> int:
+        """Of the socket."""
+
+    def read_now(self) -> bytes | None:
+        """What is there, b"" at the end, None when there is nothing yet. Raises as `receive_some`."""
+
+
 class WebSocket:
     """One side of an open connection."""
 
@@ -48,13 +67,35 @@ class WebSocket:
         self._early = early
         self._send_s = send_s
         self._write_now: Callable[[bytes], int] = getattr(stream, "write_now", _nothing)
+        self._can_write_now = hasattr(stream, "write_now")
         self._lock = trio.Lock()
         self._leading = b""
         """What has to go out before anything else: the rest of an answer to a ping."""
+        self._is_at_end = False
+        """Whether the pump has seen the end."""
         self._is_finished = False
         """Whether nothing can be sent any more: half a frame, or a close frame, went out last."""
+        self.taker: Taker | None = None
+        """Whom messages are offered while the receiving task waits for some. Only with a pump."""
+        self._pump: Pump | None = None
+        self._pumped: Pumped | None = None
+        self._waiting: list[bytes | str] = []
+        self._receiver: trio.lowlevel.Task | None = None
+        self._fault: Exception | None = None
         self.last_heard = trio.current_time()
         """When the last byte came, on Trio's clock."""
+
+    def start_pump(self, pump: Pump, stream: Pumped) -> None:
+        """Have the pump read from now on; `stop_pump` must be called before the socket is closed."""
+        if pump.is_running:
+            self._pump, self._pumped = pump, stream
+            if not self._early:
+                pump.register(stream.fileno(), self._on_readable)
+
+    def stop_pump(self) -> None:
+        """Read no more."""
+        if self._pump is not None and self._pumped is not None:
+            self._pump.unregister(self._pumped.fileno())
 
     @property
     def is_sendable(self) -> bool:
@@ -67,6 +108,8 @@ class WebSocket:
         Raises WebSocketEnded when the peer has closed, vanished or broken the protocol, after everything that came
         before was returned. Pings are answered in here.
         """
+        if self._pump is not None and not self._early:
+            return await self._receive_pumped()
         while True:
             if self._wire.is_over:
                 await trio.lowlevel.checkpoint()
@@ -74,6 +117,10 @@ class WebSocket:
             messages = self._take(await self._next_bytes())
             if self._leading and not self._lock.locked():
                 await self._flush()
+            if self._pump is not None and self._pumped is not None:
+                self._pump.register(self._pumped.fileno(), self._on_readable)
+                self._waiting = messages
+                return await self._receive_pumped()
             if messages:
                 return messages
 
@@ -134,6 +181,25 @@ class WebSocket:
                 return True
         return not self._lock.locked() and self._is_finished
 
+    @property
+    def can_send_now(self) -> bool:
+        """Whether `send_now` may be called: nothing that was sent before is still waiting."""
+        can_write = self._can_write_now and not (self._is_finished or self._leading or self._lock.locked())
+        return can_write and self._wire.is_open
+
+    def send_now(self, frames: bytes) -> bool:
+        """Send whole frames without a wait; `can_send_now` was true. Returns whether the kernel has taken them all.
+
+        When it has not, `flush` must follow soon: it waits for the rest, with the deadline.
+        """
+        self._leading = self._send_now(frames)
+        return not self._leading
+
+    async def flush(self) -> None:
+        """Send what `send_now` left. Raises as `send`."""
+        if self._leading:
+            await self.send(b"", shield=True)
+
     # -- reading ------------------------------------------------------------------------------------------------------
 
     async def _next_bytes(self) -> bytes | bytearray:
@@ -156,6 +222,53 @@ class WebSocket:
         if self._wire.has_outgoing:
             self._send_outgoing()
         return messages
+
+    async def _receive_pumped(self) -> list[bytes | str]:
+        while not self._waiting:
+            if self._fault is not None:
+                raise self._fault
+            if self._wire.is_over or self._is_at_end:
+                await trio.lowlevel.checkpoint()
+                raise WebSocketEnded(self._wire.close_code)
+            if self._leading and not self._lock.locked():
+                await self._flush()
+                continue
+            self._receiver = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._give_up)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        messages, self._waiting = self._waiting, []
+        if self._pump is not None and self._pumped is not None and not self._is_at_end:
+            self._pump.register(self._pumped.fileno(), self._on_readable)
+        return messages
+
+    def _give_up(self, _raise_cancel: object) -> trio.lowlevel.Abort:
+        self._receiver = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def _on_readable(self) -> None:
+        """In the pump's task: read what is there and act on it. Nothing is raised there: the receiving task gets it."""
+        assert self._pumped is not None  # noqa: S101 - the pump calls only when it was started
+        messages: list[bytes | str] = []
+        try:
+            data = self._pumped.read_now()
+            if data is None:
+                return
+            messages = self._take(data)
+            if messages and self.taker is not None and self._receiver is not None:
+                messages = messages[self.taker(messages) :]
+        except WebSocketEnded:
+            self._is_at_end = True
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._is_at_end = self._is_finished = True
+        except Exception as error:  # of the taker: it ends its own stream, not the pump
+            self._fault = error
+        self._waiting += messages
+        if self._waiting or self._is_at_end or self._fault is not None or self._wire.is_over or self._leading:
+            if self._waiting or self._is_at_end or self._fault is not None or self._wire.is_over:
+                self.stop_pump()
+            if self._receiver is not None:
+                trio.lowlevel.reschedule(self._receiver)
+                self._receiver = None
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
@@ -195,7 +308,7 @@ class WebSocket:
         frames = self._wire.take_outgoing()
         if self._is_finished:
             return
-        if not self._lock.locked() and self._write_now is not _nothing:
+        if self._can_write_now and not self._lock.locked():
             self._leading = self._send_now(frames)
         else:
             self._leading += frames

@@ -24,6 +24,8 @@ _MASKED: Final = 0x80
 _WHOLE_TEXT: Final = _FINAL | Opcode.TEXT
 _WHOLE_BINARY: Final = _FINAL | Opcode.BINARY
 _WHOLE: Final = (_WHOLE_BINARY, _WHOLE_TEXT)
+_CONTROL: Final = 0x08
+_MAX_CONTROL_BYTES: Final = 125  # RFC 6455 section 5.5
 _SILENT: Final = logging.Logger("websocket", logging.CRITICAL)  # what matters is told by state, not by lines
 _DATA: Final = (Opcode.CONT, Opcode.TEXT, Opcode.BINARY)
 
@@ -39,6 +41,7 @@ class Wire:
         """For our side of a connection whose handshake is done, without extensions."""
         self._protocol = Protocol(side, state=State.OPEN, max_size=max_message_bytes, logger=_SILENT)
         self._mask_bit = _MASKED if side is Side.SERVER else 0
+        self._max_message_bytes = max_message_bytes
         self._fast_bytes = min(FAST_BYTES, max_message_bytes)
         self._rest = b""
         """The beginning of a frame whose header is not whole, or that goes the short way."""
@@ -46,8 +49,8 @@ class Wire:
         """How much is still to come of a frame that goes the long way."""
         self._is_text: bool | None = None
         """Of which kind the message is whose fragments are coming; None between messages."""
-        self._fragments: list[bytes] = []
-        self._texts: list[str] = []
+        self._message = bytearray()
+        """What has come of it. Not a list: fragments may be empty, and any number of them may come."""
         self._decoder = codecs.getincrementaldecoder("utf-8")()
 
     @property
@@ -119,6 +122,7 @@ class Wire:
             part = data[position:stop]
             position += len(part)
             self._owed = stop - position
+            self._begin(first, size)
             self._pass(part, messages)
         if position < end and not self.is_over:
             self._rest = data[position:]
@@ -127,6 +131,19 @@ class Wire:
     def receive_eof(self) -> None:
         """Nothing more comes."""
         self._protocol.receive_eof()
+
+    def _begin(self, first: int, size: int) -> None:
+        """A frame begins that goes the long way. A control frame is no part of the message that it interrupts.
+
+        `websockets` counts it into that message's size, and calls a close frame in there an error.
+        """
+        self._protocol.max_message_size = self._max_message_bytes
+        if first & _CONTROL:
+            if size > _MAX_CONTROL_BYTES:
+                self._refuse(CloseCode.PROTOCOL_ERROR, "control frame too long")
+            self._protocol.max_message_size += _MAX_CONTROL_BYTES
+            if first & 0x0F == Opcode.CLOSE:
+                self._protocol.current_size = None
 
     def _take_text(self, payload: bytes, messages: list[bytes | str]) -> None:
         try:
@@ -147,19 +164,21 @@ class Wire:
             self._is_text = frame.opcode is Opcode.TEXT
         if self._is_text:
             try:
-                self._texts.append(self._decoder.decode(bytes(frame.data), frame.fin))
+                self._decoder.decode(bytes(frame.data), frame.fin)
             except UnicodeDecodeError:
                 self._refuse_text()
                 return
-        else:
-            self._fragments.append(bytes(frame.data))
+        self._message += frame.data
         if frame.fin:
-            messages.append("".join(self._texts) if self._is_text else b"".join(self._fragments))
-            self._texts, self._fragments, self._is_text = [], [], None
+            messages.append(self._message.decode() if self._is_text else bytes(self._message))
+            self._message, self._is_text = bytearray(), None
 
     def _refuse_text(self) -> None:
-        self._protocol.parser_exc = ProtocolError("text that is not UTF-8")
-        self._protocol.fail(CloseCode.INVALID_DATA, "text that is not UTF-8")
+        self._refuse(CloseCode.INVALID_DATA, "text that is not UTF-8")
+
+    def _refuse(self, code: CloseCode, reason: str) -> None:
+        self._protocol.parser_exc = ProtocolError(reason)
+        self._protocol.fail(code, reason)
 
     # -- out ----------------------------------------------------------------------------------------------------------
 

@@ -48,13 +48,13 @@ def make_deps(**settings: Any) -> Deps:
 
 
 @contextlib.asynccontextmanager
-async def running_edge(deps: Deps, app: QuartTrio | None = None) -> AsyncIterator[Running]:
+async def running_edge(deps: Deps, app: QuartTrio | None = None, *, hang_s: float = HANG_S) -> AsyncIterator[Running]:
     """Serves the application until the end of the `async with`, which closes every connection."""
     app = app or create_app(deps)
     http = HttpServer(_asgi(app), deps.settings, deps.lifecycle, is_quiet=is_quiet)
     edge = Edge(deps, http)
     try:
-        with trio.fail_after(HANG_S):
+        with trio.fail_after(hang_s):
             async with http.running(), trio.open_nursery() as nursery:
                 addresses = await nursery.start(edge.serve, await open_listeners("127.0.0.1", 0))
                 yield Running(addresses[0][1], edge, http, deps, app, nursery)

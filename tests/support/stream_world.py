@@ -82,6 +82,21 @@ class Phone:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise ClientGone from None
 
+    def relay_to(self, taker: Callable[[list[bytes | str]], int] | None) -> None:
+        """Ignored: every message goes through the tasks."""
+
+    @property
+    def can_send_now(self) -> bool:
+        """Never: writes are simulated."""
+        return False
+
+    def send_now(self, text: str) -> bool:
+        """Not to be called: see `can_send_now`."""
+        raise NotImplementedError
+
+    async def flush(self) -> None:
+        """Nothing is ever left."""
+
     async def close(self, code: int, reason: str) -> None:
         await trio.lowlevel.checkpoint()
         self.closed = self.closed or (code, reason)
