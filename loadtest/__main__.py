@@ -65,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     code = _BROKEN_PIPE
     try:
         code = _run_plain(command, given) if command and command.is_asyncio else trio.run(run, given)
+        sys.stdout.flush()  # here, where it can be told that nobody reads it
     except* BrokenPipeError:  # whoever read our output has left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
     except* KeyboardInterrupt:  # where no signal is being received

@@ -55,10 +55,16 @@ class AudioClock:
         """Length of the audio."""
         return self.ends_s[-1] if self.ends_s else 0.0
 
-    def pause(self, position_s: float, length_s: float) -> None:
-        """Nothing is said for so long at this position. Pauses come in the order of the audio."""
+    @property
+    def over_s(self) -> float:
+        """When the audio is over, a pause at its end included: then `stop` is due."""
+        return self._now_s + self.duration_s
+
+    def pause(self, position_s: float, length_s: float) -> float:
+        """Nothing is said for so long at this position; returns until when. Pauses come in the order of the audio."""
         self._pauses.append((position_s, length_s))
         self._now_s += length_s
+        return self._now_s + position_s
 
     def due_s(self, number: int) -> float:
         """When this frame is due, which lies after every pause so far."""

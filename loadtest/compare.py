@@ -13,6 +13,8 @@ PERCENTILES: Final = ("50", "90", "99", "99.9", "100")
 _FIGURE_NAMES: Final = {"50": "p50", "90": "p90", "99": "p99", "99.9": "p99.9", "100": "max"}
 # A percentile with fewer samples above it than this is the luck of single streams.
 MIN_SAMPLES_ABOVE: Final = 10
+# Below this many samples a percentile is the slowest one, under another name: it has no row.
+LEAST_SAMPLES: Final = {"99": 100, "99.9": 1000}
 _NAMES: Final = 3
 
 
@@ -144,7 +146,8 @@ def _latencies(a: Summary, b: Summary) -> list[Row]:
     for name in LATENCIES:
         for percentile in PERCENTILES:
             values = (_percentile_ms(a, name, percentile), _percentile_ms(b, name, percentile))
-            if values != (None, None):
+            least = min(_samples(summary, name) for summary in (a, b))
+            if values != (None, None) and least >= LEAST_SAMPLES.get(percentile, 0):
                 few = any(_has_few_samples(summary, name, percentile) for summary in (a, b))
                 metric = f"{name} {_FIGURE_NAMES[percentile]}"
                 rows.append(Row(metric, "ms", *values, more_is_worse=True, few_samples=few))
@@ -159,9 +162,12 @@ def _percentile_ms(summary: Summary, name: str, percentile: str) -> float | None
 
 
 def _has_few_samples(summary: Summary, name: str, percentile: str) -> bool:
+    return _samples(summary, name) * (100 - float(percentile)) / 100 < MIN_SAMPLES_ABOVE
+
+
+def _samples(summary: Summary, name: str) -> int:
     figures = summary.latencies.get(name)
-    total = 0 if figures is None else figures.count + figures.missing
-    return total * (100 - float(percentile)) / 100 < MIN_SAMPLES_ABOVE
+    return 0 if figures is None else figures.count + figures.missing
 
 
 def _objectives(a: Summary, b: Summary) -> tuple[ObjectiveChange, ...]:
@@ -212,6 +218,11 @@ def _fact(value: object) -> str:
 
 def _notes(rows: tuple[Row, ...]) -> list[str]:
     notes = ["Two runs are two samples: run the same thing twice to see how much it varies by itself."]
+    felt = [name for name in LATENCIES if name not in OWN_LATENCIES]
+    shown_metrics = {row.metric for row in rows}
+    if any(f"{name} p50" in shown_metrics and f"{name} p99.9" not in shown_metrics for name in felt):
+        least = " and ".join(f"{_FIGURE_NAMES[percentile]} under {n}" for percentile, n in LEAST_SAMPLES.items())
+        notes.append(f"Left out for want of samples in one of the runs: {least}.")
     few = [row.metric for row in rows if row.few_samples and row.metric.partition(" ")[0] not in OWN_LATENCIES]
     if few:
         named = ", ".join(few[:_NAMES]) + (f" and {len(few) - _NAMES} more" if len(few) > _NAMES else "")

@@ -4,6 +4,7 @@ import argparse
 import json
 import math
 import sys
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -48,7 +49,8 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         action="append",
         default=[],
         metavar="NAME",
-        help=f"what --fail-if-worse looks at, as in the table; may be repeated [{', '.join(DEFAULT_METRICS)}]",
+        help="what --fail-if-worse looks at, as in the table; may be repeated "
+        f"[{', '.join(DEFAULT_METRICS)}; p90 where there are too few samples for p99]",
     )
 
 
@@ -68,13 +70,25 @@ def run_compare(arguments: argparse.Namespace) -> int:
         return USAGE
     worse: list[Row] = []
     if arguments.fail_if_worse is not None:
-        names_given = tuple(arguments.metric) or tuple(name for name in DEFAULT_METRICS if name in known)
+        names_given = tuple(arguments.metric) or default_metrics(known)
         worse = worse_rows(comparison, names_given, arguments.fail_if_worse)
     if arguments.json:
         print(json.dumps(as_json(a, b, comparison, worse), ensure_ascii=False, indent=1))
     else:
-        show(Console(highlight=False), a, b, comparison, worse)
+        show(_Console(highlight=False), a, b, comparison, worse)
     return WORSE if worse else OK
+
+
+def default_metrics(known: Collection[str]) -> tuple[str, ...]:
+    """What --fail-if-worse looks at when nothing is said: p90 where there are too few samples for p99. Pure."""
+    names = (name if name in known else name.replace("p99", "p90") for name in DEFAULT_METRICS)
+    return tuple(name for name in names if name in known)
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let `main` end quietly, with the exit code that it has for this; Rich's own is 1, which says `worse`."""
+        raise BrokenPipeError
 
 
 def show(console: Console, a: Summary, b: Summary, comparison: Comparison, worse: list[Row]) -> None:

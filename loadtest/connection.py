@@ -7,6 +7,8 @@ trio-websocket does the upgrade, reads, and answers pings and closes. What it le
 * it leaves the transport open where the service closes first: the one who dialed closes it, in `with_connection`.
 """
 
+import errno
+import http
 import re
 import ssl
 from collections.abc import Awaitable, Callable
@@ -14,12 +16,15 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+import h11
 import trio
 import trio_websocket
+import wsproto.utilities
 
 from loadtest.record import Ending
 from loadtest.transport import Transport
 from service.dialing import dial
+from service.groups import leaves
 
 CLOSE_LIMIT_S: Final = 2.0  # for the closing handshake; nothing is lost when it does not come
 
@@ -28,6 +33,13 @@ CLOSE_LIMIT_S: Final = 2.0  # for the closing handshake; nothing is lost when it
 _QUEUE_MESSAGES: Final = 64
 _RECEIVE_BYTES: Final = 16 * 1024
 _ABNORMAL: Final = 1006  # what the library says where no close frame came
+_MAX_ANSWER_BYTES: Final = 64 * 1024  # to the upgrade: a page of HTML at most
+# What the library's reader raises for bytes that are neither HTTP nor WebSocket.
+_NOT_A_WEBSOCKET: Final = (wsproto.utilities.ProtocolError, h11.ProtocolError)
+# A connection that failed for want of these has failed here, and says nothing about the service.
+_OWN_ERRNOS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+LOAD_TESTER_FAILED: Final = "the load tester failed"
+"""How the problem of a stream begins that is our own fault: it makes the run invalid."""
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 
 Dial = Callable[[str], Awaitable[trio.abc.Stream]]
@@ -74,6 +86,7 @@ class Connection:
         self.connect_s = 0.0
         self.upgrade_s = 0.0
         self._connection = connection
+        self._sending = trio.CancelScope()
 
     async def receive(self) -> str | bytes:
         """The next message. Raises ConnectionLost when there is none any more. Cancelled, it loses nothing."""
@@ -102,9 +115,13 @@ class Connection:
             raise ConnectionLost
         try:
             return self.transport.send_now(wire)
-        except trio.BrokenResourceError:
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.is_usable = False
             raise ConnectionLost from None
+
+    def hurry(self, limit_s: float) -> None:
+        """A send that is under way has no more than this left."""
+        self._sending.deadline = min(self._sending.deadline, trio.current_time() + limit_s)
 
     async def send_rest(self, wire: bytes, taken: int, limit_s: float) -> None:
         """As `send`, for what `send_now` left."""
@@ -114,6 +131,7 @@ class Connection:
         if not self.is_usable:
             raise ConnectionLost
         with trio.CancelScope(shield=True, deadline=trio.current_time() + limit_s) as sending:
+            self._sending = sending
             try:
                 await send()
             except (trio_websocket.ConnectionClosed, trio.BrokenResourceError, trio.ClosedResourceError):
@@ -148,6 +166,8 @@ async def with_connection(
             nursery.cancel_scope.cancel()
     except* trio_websocket.ConnectionRejected as rejections:
         call.note_rejection(rejections.exceptions[0])
+    except* _NOT_A_WEBSOCKET as errors:
+        call.note_nonsense(next(leaves(errors)))
     finally:
         if call.transport is not None:
             await trio.aclose_forcefully(call.transport)
@@ -175,10 +195,17 @@ class _Dialed:
                 doing = "answer to the WebSocket upgrade"
                 connection = await self._upgrade(nursery, transport)
         except trio.TooSlowError:
-            self._fail(f"no {doing} within {self._limit_s:g} s")
+            status = None if self.transport is None else status_of(self.transport.head)
+            if status is None or status == http.HTTPStatus.SWITCHING_PROTOCOLS:
+                self._fail(f"no {doing} within {self._limit_s:g} s")
+            else:  # the page that comes with it has no end
+                self._refuse(status)
         except ssl.SSLError as error:
             self._fail(f"TLS failed: {error.reason or error}")
         except (OSError, trio.BrokenResourceError) as error:
+            if is_our_own(error):
+                self._fail_here(root_of(error))
+                return None
             self._fail(f"cannot be reached: {root_of(error)}", separator=" ")
         else:
             if connection is not None:
@@ -196,6 +223,7 @@ class _Dialed:
             headers.append((b"Authorization", b"Bearer " + self._token.encode()))
         with trio.CancelScope() as upgrading:
             transport.on_end = upgrading.cancel
+            transport.ends_after_bytes = _MAX_ANSWER_BYTES
             connection = await trio_websocket.wrap_client_stream(
                 nursery,
                 transport,  # type: ignore[arg-type]  # any stream will do
@@ -205,7 +233,7 @@ class _Dialed:
                 message_queue_size=_QUEUE_MESSAGES,
                 receive_buffer_size=_RECEIVE_BYTES,
             )
-            transport.on_end = None
+            transport.on_end = transport.ends_after_bytes = None
             return connection
         return None
 
@@ -213,6 +241,12 @@ class _Dialed:
         assert isinstance(rejection, trio_websocket.ConnectionRejected)  # noqa: S101 - raised by the reader, not nested
         retry_after = dict(rejection.headers).get(b"retry-after")
         self._refuse(rejection.status_code, f" (Retry-After: {retry_after.decode('latin-1')})" if retry_after else "")
+
+    def note_nonsense(self, error: BaseException) -> None:
+        """The answer to the upgrade, or what came after it, is not what such an answer can be."""
+        cause = error.__context__ or error  # the library fails once more while it handles what was wrong
+        problem = f"{self._target.url} answered with what is no WebSocket ({cause})"
+        self.no_connection = NoConnection(Ending.PROTOCOL, problem)
 
     def _note_end(self, transport: Transport) -> None:
         status = status_of(transport.head)
@@ -225,6 +259,12 @@ class _Dialed:
         problem = f"{self._target.url} answered HTTP {status} instead of opening a WebSocket{hint}"
         self.no_connection = NoConnection(Ending.REFUSED, problem, status)
 
+    def _fail_here(self, error: BaseException) -> None:
+        cause = str(error)
+        if isinstance(error, OSError) and error.errno == errno.EMFILE:
+            cause = f"{error.strerror} (see `ulimit -n`)"
+        self.no_connection = NoConnection(Ending.FAILED, f"{LOAD_TESTER_FAILED}: {cause}")
+
     def _fail(self, problem: str, separator: str = ": ") -> None:
         self.no_connection = NoConnection(Ending.UNREACHABLE, f"{self._target.url}{separator}{problem}")
 
@@ -233,6 +273,12 @@ def status_of(head: bytes) -> int | None:
     """The status in the first bytes of an HTTP answer, None when they are something else."""
     found = _STATUS_LINE.match(head)
     return None if found is None else int(found[1])
+
+
+def is_our_own(error: BaseException) -> bool:
+    """Whether a connection did not come about for want of something on this machine, at every address of a name."""
+    causes = leaves(error.__cause__) if isinstance(error.__cause__, BaseExceptionGroup) else [root_of(error)]
+    return all(isinstance(cause, OSError) and cause.errno in _OWN_ERRNOS for cause in causes)
 
 
 def root_of(error: BaseException) -> BaseException:

@@ -94,7 +94,7 @@ class Conversation:
         self._over = trio.Event()  # `stopped`, or the answer to nonsense
         self._closed = trio.Event()
         self._heartbeat_s = lines.phone.heartbeat_s or _HEARTBEAT_S
-        self._start_sent_s = 0.0
+        self._start_sent_s: float | None = None
         self._could_send_s = 0.0
         self._is_leaving = False
         self._dawdle_s = 0.0
@@ -118,6 +118,7 @@ class Conversation:
     def hang_up(self) -> None:
         """End the call from outside, with a `cancel`."""
         self.notes.end(Ending.CANCELED)
+        self.connection.hurry(CLOSE_LIMIT_S)
         self._talking.cancel()
 
     async def _part(self) -> None:
@@ -175,6 +176,7 @@ class Conversation:
         try:
             await self.connection.send_rest(self.wire[frames.number], frames.taken, self.phone.send_limit_s)
         except trio.TooSlowError:
+            self.notes.held_up(trio.current_time() - frames.stuck_since_s)
             raise self._not_read() from None
         frames.unstick(trio.current_time())
 
@@ -211,21 +213,24 @@ class Conversation:
         return number
 
     async def pause(self, position: int, length_s: float) -> None:
-        """Say nothing before this frame for so long, and keep the connection alive with heartbeats."""
-        self._shift(position, length_s)
-        await self._wait(trio.Event(), length_s)
+        """Say nothing before this frame for so long, and keep the connection alive with heartbeats.
+
+        A phone that was held up until now has a shorter pause: what comes next is due when it is due.
+        """
+        until_s = self._shift(position, length_s)
+        await self._wait(trio.Event(), until_s - trio.current_time())
 
     async def freeze(self, position: int, length_s: float) -> None:
         """Neither send nor read for so long, as a suspended app; nothing is recorded meanwhile."""
-        self._shift(position, length_s)
+        until_s = self._shift(position, length_s)
         self.connection.transport.hold()
-        await trio.sleep(length_s)
+        await trio.sleep_until(until_s)
         self.connection.transport.release()
         self.notes.was_deaf(trio.current_time())
 
-    def _shift(self, position: int, length_s: float) -> None:
+    def _shift(self, position: int, length_s: float) -> float:
         assert self._clock is not None  # noqa: S101 - `ready` came before
-        self._clock.pause(self._ends_s[position - 1] if position else 0.0, length_s)
+        return self._clock.pause(self._ends_s[position - 1] if position else 0.0, length_s)
 
     def read_slowly(self, interval_s: float) -> None:
         """Take one message in so long from now on, until the audio is over."""
@@ -256,7 +261,10 @@ class Conversation:
     async def close_and_hear_the_answer(self) -> None:
         """Send a close frame in mid-stream. It is meant to be answered with one."""
         self._is_leaving = True
-        await self.connection.send_raw(bytes(FrameProtocol(client=True, extensions=[]).close(1000)), ANSWER_LIMIT_S)
+        try:
+            await self.connection.send_raw(bytes(FrameProtocol(client=True, extensions=[]).close(1000)), ANSWER_LIMIT_S)
+        except trio.TooSlowError:
+            raise self._not_read() from None
         self.connection.is_usable = False
         with trio.move_on_after(ANSWER_LIMIT_S):
             await self._closed.wait()
@@ -340,6 +348,8 @@ class Conversation:
                     self._heartbeat_s = max(message.heartbeat_ms / 1000, _SHORTEST_HEARTBEAT_S)
                 self._welcomed.set()
             case Ready():
+                if self._start_sent_s is None or self._ready.is_set():
+                    raise ServerMessageError("the server sent `ready` for no `start`")
                 self._clock = self.notes.ready(now_s, now_s - self._start_sent_s, message.stream_id, self._ends_s)
                 self._could_send_s = now_s
                 self._ready.set()
@@ -400,6 +410,11 @@ class _DueFrames:
         self._conversation.note_frame(number, due_s, now_s, 0.0)
         self.number = number + 1
         return self._clock.due_s(number + 1) if number + 1 < self._end else None
+
+    @property
+    def stuck_since_s(self) -> float:
+        """When the frame was tried that the service did not take."""
+        return self._stuck[1]
 
     def unstick(self, now_s: float) -> None:
         """The frame is sent now."""

@@ -21,6 +21,7 @@ import msgspec
 import trio
 
 from loadtest.audio import load_clips
+from loadtest.connection import LOAD_TESTER_FAILED
 from loadtest.crew import PREPARE_LIMIT_S, Hand, WorkerLost, default_processes, tell_all, usable_cpus
 from loadtest.environment import describe_environment
 from loadtest.events import failure_of, has_failed, run_events
@@ -46,7 +47,6 @@ _JUDGE_EVERY: Final = 5  # shows: objectives take some tens of milliseconds
 _STOP_LIMIT_S: Final = INTERRUPT_LIMIT_S + 3.0
 _OVERDUE_MARGIN_S: Final = 60.0
 _RENEW_AGAIN_S: Final = 10.0  # a service that refuses every token must not have the command run for each
-_LOAD_TESTER_FAILED: Final = "the load tester failed"  # as `speaker.place_call` begins its problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,7 +240,7 @@ class _Run:
         self._fold.add_stream(record)
         if record.slug in REFUSED_SLUGS:
             self._token_refused.set()
-        if record.problem is not None and record.problem.startswith(_LOAD_TESTER_FAILED):
+        if record.problem is not None and record.problem.startswith(LOAD_TESTER_FAILED):
             problem = f"stream {record.number}: {record.problem}"
             if len(self._problems) < 10:
                 self._problems.append(problem)
@@ -308,6 +308,8 @@ class _Run:
         objectives = fold.evaluate(self._objectives)
         self._state.objectives = list(objectives)
         workers = fold.workers()
+        left_out = 0 if was_interrupted or self._problems else len(scenario.events) - len(self._events)
+        never_started = [f"{left_out} of the events never began: all calls had ended before"] if left_out else []
         verdict, reasons = judge(
             counts=measured.counts,
             audio=measured.audio,
@@ -315,7 +317,7 @@ class _Run:
             workers=workers,
             objectives=objectives,
             interrupted=was_interrupted,
-            problems=[*self._problems, *map(failure_of, filter(has_failed, self._events))],
+            problems=[*self._problems, *map(failure_of, filter(has_failed, self._events)), *never_started],
         )
         return Summary(
             verdict=verdict,

@@ -66,7 +66,8 @@ class Hand:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._read_errors, name="stderr of a worker")
-                await self._send(msgspec.json.encode(job) + b"\n")
+                # It may be long, and the process slow to read it.
+                await self._send(msgspec.json.encode(job) + b"\n", PREPARE_LIMIT_S)
                 problem = await self._hear(heard)
                 with trio.move_on_after(END_LIMIT_S):
                     await process.wait()
@@ -86,10 +87,10 @@ class Hand:
         """Give an order. One that a process cannot take any more is dropped: that it has ended is heard otherwise."""
         await self._send(msgspec.json.encode(order) + b"\n")
 
-    async def _send(self, line: bytes) -> None:
+    async def _send(self, line: bytes, limit_s: float = _ORDER_LIMIT_S) -> None:
         if self._process is None or self._process.stdin is None:
             return
-        with trio.move_on_after(_ORDER_LIMIT_S):
+        with trio.move_on_after(limit_s):
             async with self._telling:
                 try:
                     await self._process.stdin.send_all(line)

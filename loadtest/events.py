@@ -18,7 +18,7 @@ from loadtest.scenario import Event
 from loadtest.summary import EventResult
 
 OUTPUT_TAIL_CHARACTERS: Final = 2000
-END_LIMIT_S: Final = 2.0  # between SIGTERM and SIGKILL, at the end of the run
+END_LIMIT_S: Final = 2.0  # after SIGTERM, and after SIGKILL, at the end of the run
 
 _KEPT_BYTES: Final = 4 * OUTPUT_TAIL_CHARACTERS  # a character of UTF-8 has at most four
 
@@ -41,7 +41,7 @@ async def run_events(events: Sequence[Event], begins_at_s: float, results: list[
     """Start every command `at_s` after `begins_at_s` (Trio's clock); return when all of them have ended.
 
     Each is appended to `results` when it is started, and replaced there by what became of it. Cancelled at the end of
-    the run, it ends what still runs (within `END_LIMIT_S`), background processes that hold the output included; a
+    the run, it ends what still runs (within twice `END_LIMIT_S`), background processes that hold the output included; a
     command that had not ended has no exit code then. Events that were not started leave nothing.
     """
     async with trio.open_nursery() as nursery:
@@ -79,7 +79,7 @@ async def _run_event(event: Event, begins_at_s: float, results: list[EventResult
         has_ended = True
     finally:
         if not has_ended:
-            with trio.CancelScope(shield=True):  # limited by END_LIMIT_S, and by SIGKILL after that
+            with trio.CancelScope(shield=True):  # limited by END_LIMIT_S, twice
                 await _end(process)
             duration_s = duration_s or trio.current_time() - started_s
         output = tail.decode("utf-8", "replace")[-OUTPUT_TAIL_CHARACTERS:]
@@ -97,15 +97,14 @@ async def _read_tail(process: trio.Process, tail: bytearray) -> None:
 
 
 async def _end(process: trio.Process) -> None:
-    """End the process, and what it left running with its output open."""
-    _signal_group(process.pid, signal.SIGTERM)
-    with trio.move_on_after(END_LIMIT_S):
-        await process.wait()
-    if process.returncode is None:
-        _signal_group(process.pid, signal.SIGKILL)
-        await process.wait()
+    """End the process, and what it left running with its output open; one that is not ours to end is left."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        _signal_group(process.pid, number)
+        with trio.move_on_after(END_LIMIT_S):
+            await process.wait()
+            return
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from loadtest.bounded import MAX_PROBLEM_CHARACTERS, MAX_PROBLEMS, MAX_SLUGS, count
 from loadtest.figures import LATENCIES
 from loadtest.histograms import Histogram, HistogramError, Histograms
 from loadtest.objectives import Measured, ObjectiveError, evaluate_all, parse_objective
@@ -29,7 +30,6 @@ from loadtest.summary import (
     Words,
     sample_streams,
 )
-from loadtest.tally import MAX_PROBLEM_CHARACTERS, MAX_PROBLEMS, MAX_SLUGS, count
 from loadtest.verdict import judge
 
 MAX_SHARDS: Final = 10_000

@@ -4,11 +4,16 @@ Pure. Unknown message types and unknown fields are ignored, so that a newer serv
 known type with wrong fields is an error, because a client that guesses measures nothing.
 """
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
 PROTOCOL: Final = 1
+MAX_NUMBER: Final = 2**53 - 1
+"""Of what a server says: beyond it JSON is not exact, and arithmetic with it can take the memory of a machine."""
+
+Milliseconds = Annotated[int, msgspec.Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)]
 
 
 class ServerMessageError(ValueError):
@@ -18,9 +23,9 @@ class ServerMessageError(ValueError):
 class Welcome(msgspec.Struct, rename="camel", frozen=True, tag="welcome"):
     """The first message of a connection."""
 
-    protocol: int
-    heartbeat_ms: int = 10_000
-    max_message_bytes: int = 65536
+    protocol: Count
+    heartbeat_ms: Milliseconds = 10_000
+    max_message_bytes: Count = 65536
     resume: bool = False
     """Whether `start` may name a stream to go on with."""
 
@@ -35,7 +40,7 @@ class Ready(msgspec.Struct, rename="camel", frozen=True, tag="ready"):
 class Word(msgspec.Struct, rename="camel", frozen=True):
     """One word of a result. Its text is not looked at."""
 
-    end_ms: int
+    end_ms: Milliseconds
 
 
 class Result(msgspec.Struct, rename="camel", frozen=True, tag="result"):
@@ -43,11 +48,11 @@ class Result(msgspec.Struct, rename="camel", frozen=True, tag="result"):
 
     text: str
     is_final: bool
-    index: int = 0
-    start_ms: int = 0
-    end_ms: int = 0
+    index: Count = 0
+    start_ms: Milliseconds = 0
+    end_ms: Milliseconds = 0
     word_list: tuple[Word, ...] = ()
-    settled_ms: int | None = None
+    settled_ms: Milliseconds | None = None
     """With a final: audio before it may be forgotten."""
 
 
@@ -55,28 +60,28 @@ class Finalized(msgspec.Struct, rename="camel", frozen=True, tag="finalized"):
     """Everything said before the `finalize` of this id is settled."""
 
     id: str | int | None = None
-    audio_ms: int = 0
-    sentences: int = 0
+    audio_ms: Milliseconds = 0
+    sentences: Count = 0
 
 
 class AudioAccount(msgspec.Struct, rename="camel", frozen=True):
     """What became of the audio, as the server counted it."""
 
-    received_ms: int = 0
-    relayed_ms: int = 0
-    recognized_ms: int = 0
-    dropped_ms: int = 0
-    received_bytes: int = 0
-    relayed_bytes: int = 0
-    dropped_bytes: int = 0
+    received_ms: Milliseconds = 0
+    relayed_ms: Milliseconds = 0
+    recognized_ms: Milliseconds = 0
+    dropped_ms: Milliseconds = 0
+    received_bytes: Count = 0
+    relayed_bytes: Count = 0
+    dropped_bytes: Count = 0
 
 
 class Stopped(msgspec.Struct, rename="camel", frozen=True, tag="stopped"):
     """The last word of a stream that ended well."""
 
     text: str
-    sentences: int = 0
-    duration_ms: int = 0
+    sentences: Count = 0
+    duration_ms: Milliseconds = 0
     log_id: str | int | None = None
     audio: AudioAccount = AudioAccount()
 
@@ -87,7 +92,7 @@ class ServerError(msgspec.Struct, rename="camel", frozen=True, tag="error"):
     code: str
     message: str = ""
     retryable: bool = False
-    retry_after_ms: int | None = None
+    retry_after_ms: Milliseconds | None = None
     fatal: bool = True
 
 
@@ -106,6 +111,8 @@ def decode(message: str | bytes) -> ServerMessage | None:
         raise ServerMessageError(f"the server sent {len(message)} bytes of binary data: expected JSON text")
     try:
         return _DECODER.decode(message)
+    except RecursionError:
+        raise ServerMessageError("the server sent a message that is nested too deeply") from None
     except (msgspec.DecodeError, UnicodeError) as error:
         if not isinstance(error, msgspec.ValidationError) or not _is_of_another_type(message):
             raise ServerMessageError(f"the server sent a message that is not of protocol 1: {error}") from None
@@ -117,7 +124,7 @@ def _is_of_another_type(message: str) -> bool:
     try:
         fields = msgspec.json.decode(message, type=dict[str, Any])
         return fields.get("type") not in _TYPES
-    except (msgspec.DecodeError, TypeError):  # TypeError: a `type` that cannot be a key
+    except (msgspec.DecodeError, RecursionError, TypeError):  # TypeError: a `type` that cannot be a key
         return False
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from loadtest.audio_clock import AudioClock
-from loadtest.messages import Result, ServerError, Stopped
+from loadtest.bounded import MAX_SLUG_CHARACTERS, MAX_SLUGS, count
+from loadtest.messages import Result, ServerError, ServerMessageError, Stopped
 from loadtest.plan import PlannedCall
 from loadtest.record import AudioAccount, Ending, StreamRecord
 from loadtest.scenario import Behavior
@@ -20,6 +21,12 @@ Samples = Callable[[str, float], None]
 INTERNAL: Final = ("internal", 1011)
 """How the service says that the fault is its own."""
 TOO_SLOW: Final = ("client_too_slow", 4408)
+
+MAX_SENTENCES: Final = 10_000
+"""Of one stream: a service that says more has lost its mind, and must not take our memory with it."""
+MAX_TEXT_CHARACTERS: Final = 1_000_000
+"""Of all final results of one stream: an hour of speech has 60 thousand."""
+MAX_PROBLEM_CHARACTERS: Final = 500
 
 # A send that took longer than this was waiting for the service; anything less is this process's own event loop.
 _WAIT_S: Final = 0.001
@@ -53,7 +60,9 @@ class Notes:
         self._measures = planned.behavior is not Behavior.SLOW_READER  # what it reads late says nothing of the service
         self._is_ready = False
         self._finals: dict[int, str] = {}
+        self._final_characters = 0
         self._deaf_until_s = 0.0
+        self._has_heard_words = False
         self._first_index = 0
         self._first_position_s = 0.0
         self._sent_bytes = 0
@@ -111,6 +120,10 @@ class Notes:
         record.backpressure_s += waited_s
         return True
 
+    def held_up(self, waited_s: float) -> None:
+        """The service had us wait so long with a frame that it never took."""
+        self.record.backpressure_s += waited_s
+
     def sent_again(self, audio_bytes: int, messages: int) -> None:
         """Audio that was due before there was a stream to take it: it is nobody's lateness."""
         self.record.frames += messages
@@ -123,7 +136,9 @@ class Notes:
     # What was heard.
 
     def heard(self, result: Result, now_s: float) -> None:
-        """A result came."""
+        """A result came. Raises ServerMessageError for more of them than a service can mean."""
+        if self._stopped_text is not None:  # after the last word there is none
+            return
         record = self.record
         record.results += 1
         if self.clock is not None and self._measures:
@@ -133,8 +148,11 @@ class Notes:
 
     def _measure(self, result: Result, now_s: float, clock: AudioClock) -> None:
         record = self.record
-        if result.text and record.first_partial_s is None:
-            record.first_partial_s = max(0.0, now_s - max(clock.time_of(self._onset_s), self._deaf_until_s))
+        if result.text and not self._has_heard_words:
+            self._has_heard_words = True
+            onset_s = clock.time_of(self._onset_s)
+            if onset_s >= self._deaf_until_s:  # else it may have waited to be read, and how long is not known
+                record.first_partial_s = max(0.0, now_s - onset_s)
         lateness_s = self._lateness_s(result.end_ms, now_s, clock)
         if lateness_s is None:
             return
@@ -148,32 +166,41 @@ class Notes:
 
     def _lateness_s(self, end_ms: int, now_s: float, clock: AudioClock) -> float | None:
         """From when that audio was said until now; None when we were not listening in between."""
-        said_s = clock.time_of(self._first_position_s + end_ms / 1000)
+        said_s = clock.time_of(self._first_position_s + max(0, end_ms) / 1000)
         return None if said_s < self._deaf_until_s else max(0.0, now_s - said_s)
 
     def _note_final(self, result: Result, now_s: float) -> None:
         record = self.record
         index = self._first_index + result.index
         record.sentences += 1
-        record.at_finals_s.append(now_s - self._begins_at_s)
+        if len(record.at_finals_s) < MAX_SENTENCES:
+            record.at_finals_s.append(now_s - self._begins_at_s)
         record.doubled_finals += index in self._finals
+        self._final_characters += len(result.text) - len(self._finals.get(index, ""))
         self._finals[index] = result.text
+        if len(self._finals) > MAX_SENTENCES or self._final_characters > MAX_TEXT_CHARACTERS:
+            raise ServerMessageError(
+                f"the server sent more than {MAX_SENTENCES} sentences, or {MAX_TEXT_CHARACTERS} characters of them"
+            )
         settled_ms = result.end_ms if result.settled_ms is None else result.settled_ms
         self.settled_s = max(self.settled_s, self._first_position_s + settled_ms / 1000)
         self.next_index = max(self.next_index, index + 1)
 
     def stopped(self, stopped: Stopped, now_s: float) -> None:
-        """The last word of the service."""
+        """The last word of the service; only the first one is."""
+        if self._stopped_text is not None:
+            return
         record = self.record
         self.is_close_owed = True
         audio = stopped.audio
         record.audio = AudioAccount(self._sent_bytes, audio.received_bytes, audio.relayed_bytes, audio.dropped_bytes)
-        record.lost_finals = len(set(range(self._first_index + stopped.sentences)) - self._finals.keys())
+        sentences = self._first_index + stopped.sentences
+        record.lost_finals = sentences - sum(index < sentences for index in self._finals)
         # A stream for the rest knows only its own sentences.
         self._stopped_text = stopped.text if record.connections == 1 else self._joined_finals()
         if self.is_audio_over and self.clock is not None:
             if self._measures:
-                over_s = max(self.clock.time_of(self.clock.duration_s), self._deaf_until_s)
+                over_s = max(self.clock.over_s, self._deaf_until_s)
                 record.finalization_s = max(0.0, now_s - over_s)
             self.end(Ending.COMPLETED)
         else:
@@ -186,15 +213,16 @@ class Notes:
     def failed(self, error: ServerError) -> None:
         """The service reported an error. Of nonsense that is the answer; another one that is not fatal is counted."""
         record = self.record
+        slug = error.code[:MAX_SLUG_CHARACTERS]
         self.is_close_owed = self.is_close_owed or error.fatal
         is_answer = record.behavior is Behavior.NONSENSE and error.code != INTERNAL[0]
         if is_answer or (record.behavior is Behavior.SLOW_READER and error.code == TOO_SLOW[0]):
-            self.end(Ending.AS_MEANT, slug=error.code)
+            self.end(Ending.AS_MEANT, slug=slug)
         elif error.fatal or record.behavior is Behavior.NONSENSE:
             ending = Ending.REFUSED if not self._is_ready and error.code != INTERNAL[0] else Ending.FAILED
-            self.end(ending, f"{error.code}: {error.message}", slug=error.code)
+            self.end(ending, f"{slug}: {error.message}", slug=slug)
         else:
-            record.warnings[error.code] = record.warnings.get(error.code, 0) + 1
+            count(record.warnings, slug, limit=MAX_SLUGS)
 
     def closed(self, code: int | None, awaited: str) -> None:
         """The service ended the connection: with this code, or without a close frame."""
@@ -217,7 +245,8 @@ class Notes:
         if not self.is_ended:
             self.is_ended = True
             record = self.record
-            record.ending, record.problem, record.slug, record.http_status = ending, problem, slug, http_status
+            record.ending, record.slug, record.http_status = ending, slug, http_status
+            record.problem = None if problem is None else problem[:MAX_PROBLEM_CHARACTERS]
 
     def finished(
         self, now_s: float, sent_s: float, expected_words: Sequence[str] | None, *, keep_text: bool

@@ -93,8 +93,7 @@ def with_load(
     if for_s is not None:
         scenario = _stretched(scenario, for_s)
     if per_s is not None or streams is not None:
-        first = scenario.arrivals[0]
-        keeps = len(scenario.arrivals) == 1 and first.pattern == "constant"
+        keeps = [stage.pattern for stage in scenario.arrivals] == ["constant"]
         stage = Stage(
             pattern="constant" if keeps else "poisson",
             for_s=math.fsum(stage.for_s for stage in scenario.arrivals),
@@ -103,6 +102,12 @@ def with_load(
         )
         scenario = msgspec.structs.replace(scenario, arrivals=(stage,))
     return checked(scenario)
+
+
+def shape_of(scenario: Scenario) -> str:
+    """The patterns of the arrivals, when they have a shape that a new load takes away; else nothing."""
+    patterns = [stage.pattern for stage in scenario.arrivals]
+    return "" if patterns in (["constant"], ["poisson"]) else ", ".join(patterns)
 
 
 def checked(scenario: Scenario) -> Scenario:

@@ -12,6 +12,7 @@ import trio
 import trio_websocket
 import wsproto.utilities
 
+from loadtest.advice import hint
 from loadtest.messages import PROTOCOL, ServerError, ServerMessageError, Welcome, decode
 from loadtest.scenario import Phone
 from loadtest.urls import STREAM_PATH
@@ -98,7 +99,8 @@ async def _welcome(connection: trio_websocket.WebSocketConnection, url: str, lim
     except ServerMessageError as error:
         raise NotReachable(f"{url} is not a voice gateway: {error}") from None
     if isinstance(message, ServerError):
-        raise NotReachable(f"{url} refuses streams: {message.code}: {message.message}")
+        advice = hint(message.code) and f" ({hint(message.code)})"
+        raise NotReachable(f"{url} refuses streams: {message.code}: {message.message}{advice}")
     if not isinstance(message, Welcome):
         raise NotReachable(f"{url} is not a voice gateway: its first message is not `welcome`")
     if message.protocol != PROTOCOL:

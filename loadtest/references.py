@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import trio
 
+from loadtest.advice import hint
 from loadtest.audio import Clip, frames, load_clips, make_track
 from loadtest.plan import PlannedCall
 from loadtest.record import Ending, StreamRecord
@@ -81,7 +82,8 @@ def describe(record: StreamRecord) -> str:
         None if record.close_code is None else f"close code {record.close_code}",
         problem,
     )
-    return ", ".join([record.ending.replace("_", " "), *filter(None, details)])
+    advice = hint(record.slug) and f" ({hint(record.slug)})"
+    return ", ".join([record.ending.replace("_", " "), *filter(None, details)]) + advice
 
 
 async def _speak(

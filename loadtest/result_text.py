@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from loadtest.advice import hint
 from loadtest.figures import LATENCIES
 from loadtest.summary import Knee, LatencyFigures, Summary, Verdict
 
@@ -22,13 +23,13 @@ _MOST_REASONS: Final = 8
 def result_lines(summary: Summary, report: str) -> list[str]:
     """The lines to print; `report` is where the report is."""
     counts = summary.counts
-    head = f"{_HEADS[summary.verdict]}  {summary.scenario} against {summary.url}, seed {summary.seed}"
     is_valid = summary.verdict is not Verdict.INVALID
     # Objectives have lines of their own. Those of an invalid run are not shown, no more than its other figures.
     reasons = [reason for reason in summary.reasons if not reason.startswith(_MISSED)]
-    lines = [head, *(f"  {reason}" for reason in reasons[:_MOST_REASONS])]
+    lines = [_head(summary), *(f"  {reason}" for reason in reasons[:_MOST_REASONS])]
     if len(reasons) > _MOST_REASONS:
         lines.append(f"  and {len(reasons) - _MOST_REASONS} more")
+    lines += [f"  note: {note}" for note in summary.notes]
     if summary.knee is not None:
         lines += ["", *_knee_lines(summary.knee)]
     if summary.objectives and is_valid:
@@ -44,6 +45,18 @@ def result_lines(summary: Summary, report: str) -> list[str]:
     return [*lines, "", f"  {report}"]
 
 
+def quiet_lines(summary: Summary) -> list[str]:
+    """What `--quiet` leaves: the verdict, with the figure of a search, and every reason."""
+    is_valid = summary.verdict is not Verdict.INVALID
+    reasons = [reason for reason in summary.reasons if is_valid or not reason.startswith(_MISSED)]
+    knee = [] if summary.knee is None else [_knee_text(summary.knee)]
+    return [_head(summary), *(f"  {line}" for line in [*knee, *reasons])]
+
+
+def _head(summary: Summary) -> str:
+    return f"{_HEADS[summary.verdict]}  {summary.scenario} against {summary.url}, seed {summary.seed}"
+
+
 def _ending_lines(summary: Summary) -> Iterator[str]:
     counts = summary.counts
     if counts.endings:
@@ -51,6 +64,8 @@ def _ending_lines(summary: Summary) -> Iterator[str]:
     for name, table in (("refused", counts.refused), ("failed", counts.failed), ("lost, close code", counts.lost)):
         if table:
             yield f"  {name:<{_NAME_WIDTH}} {_pairs(table)}"
+    for advice in filter(None, map(hint, counts.refused)):
+        yield f"  {'':<{_NAME_WIDTH}} {advice}"
     words = summary.words
     if words.truncated or words.different or words.lost_finals or words.doubled_finals:
         yield (
@@ -60,16 +75,20 @@ def _ending_lines(summary: Summary) -> Iterator[str]:
 
 
 def _knee_lines(knee: Knee) -> Iterator[str]:
-    if knee.max_streams is None:
-        yield "  maximum effective streams: none of the loads that were tried held"
-    elif knee.first_broken is None:
-        yield f"  maximum effective streams: at least {knee.max_streams} (no objective broke)"
-    else:
-        yield f"  maximum effective streams: {knee.max_streams} (broken at {knee.first_broken})"
+    yield f"  {_knee_text(knee)}"
     for broken in knee.broke:
         yield f"    ✗ {broken.text}   {broken.actual}"
     tried = ", ".join(f"{step.streams} {step.verdict}" for step in knee.steps)
     yield f"    tried: {tried}"
+
+
+def _knee_text(knee: Knee) -> str:
+    found = "none of the loads that were tried held"
+    if knee.max_streams is not None and knee.first_broken is None:
+        found = f"at least {knee.max_streams} (no objective broke)"
+    elif knee.max_streams is not None:
+        found = f"{knee.max_streams} (broken at {knee.first_broken})"
+    return f"maximum effective streams: {found}"
 
 
 def _table(summary: Summary) -> Iterator[str]:
@@ -84,7 +103,8 @@ def _cells(figures: LatencyFigures) -> Iterator[str]:
     for value_ms in (figures.p50_ms, figures.p90_ms, figures.p99_ms, figures.p99_9_ms, figures.max_ms):
         yield "-" if value_ms is None else f"{value_ms:.1f}" if value_ms < 100 else f"{value_ms:.0f}"
     yield str(figures.count)
-    yield str(figures.missing) if figures.missing else ""
+    refused = f" ({figures.missing_refused} of them refused)" if figures.missing_refused else ""
+    yield f"{figures.missing:>10}{refused}" if figures.missing else ""
 
 
 def _pairs(table: dict[str, int]) -> str:

@@ -27,16 +27,17 @@ from rich.console import Console
 
 from loadtest.audio import load_clips
 from loadtest.coordinator import BeginMissed, conduct
-from loadtest.knee import find_knee, verdict
+from loadtest.formats import plural
+from loadtest.knee import SAMPLES, enough_hold_s, find_knee, verdict
 from loadtest.live import show_live
 from loadtest.metrics_port import serve_metrics
 from loadtest.overrides import checked, with_load
-from loadtest.plan import make_tracks, mean_call_s
+from loadtest.plan import make_plan, make_tracks, mean_call_s
 from loadtest.preflight import NotReachable, check_service
 from loadtest.printing import printable
 from loadtest.references import NothingSpoken, References, speak_alone
 from loadtest.report import render
-from loadtest.result_text import result_lines
+from loadtest.result_text import quiet_lines, result_lines
 from loadtest.run_options import OptionError, RunOptions, add_command, read_options
 from loadtest.run_state import Phase, RunState
 from loadtest.scenario import Scenario, ScenarioError
@@ -89,6 +90,8 @@ async def run_run(arguments: argparse.Namespace) -> int:
                     await _report(options, summary)
                     exit_code = EXIT_CODES[summary.verdict]
                 nursery.cancel_scope.cancel()
+    except* BrokenPipeError:  # whoever read our output has left: the caller knows what that means
+        raise
     except* (*_UNUSABLE, OSError) as problems:
         for problem in leaves(problems):
             _complain(problem)
@@ -115,7 +118,7 @@ def _complain(problem: BaseException) -> None:
 async def _run(options: RunOptions, interruption: _Interruption) -> Summary | None:
     """What was found, or None when it was interrupted before it began."""
     loaded = options.settings.loaded
-    state = RunState(scenario=loaded.scenario.name, url=options.settings.url)
+    state = RunState(scenario=loaded.scenario.name, url=options.settings.url, notes=list(options.notes))
     async with trio.open_nursery() as beside:
         if options.metrics_port is not None:
             port = await beside.start(serve_metrics, state, options.metrics_port, name="metrics port")
@@ -137,11 +140,17 @@ async def _prepare(options: RunOptions, state: RunState, interrupted: trio.Event
     """Steps 1 to 3: the service answers, the directory is there, and it is known what should be heard."""
     settings = options.settings
     scenario = settings.loaded.scenario
+    if options.find_knee:
+        held = await trio.to_thread.run_sync(held_calls, settings.loaded, settings.seed)
+        if held < SAMPLES:
+            state.note(f"`knee.hold_s`: only {plural(held, 'call')} of the lowest load will be measured")
     token = await settings.tokens.token(_CHECK_NUMBER)
     headers = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in settings.headers)
     with_token = (*headers, *([(b"Authorization", f"Bearer {token}".encode())] if token else []))
     await check_service(settings.url, with_token, scenario.phone)
     options.directory.mkdir(parents=True, exist_ok=True)
+    for name in (SUMMARY_NAME, REPORT_NAME):  # of an earlier run: they must not stand beside new records
+        (options.directory / name).unlink(missing_ok=True)
     if not scenario.compare_transcripts:
         return References(None)
 
@@ -209,6 +218,31 @@ def reset(state: RunState, step: str) -> None:
         setattr(state, name, getattr(fresh, name))
 
 
+def held_calls(loaded: LoadedScenario, seed: int) -> int:
+    """How many calls of the lowest load of a search give latencies. Blocks while it reads the audio.
+
+    Those that have begun when the time is up are spoken to their end, so it is enough that they begin while the load
+    is held. Raises ScenarioError when none does.
+    """
+    scenario = loaded.scenario
+    search = scenario.knee
+    durations_s = [clip.speech.duration_s for clip in load_clips(scenario.audio.files, loaded.directory)]
+    mean_s = mean_call_s(make_tracks(scenario, durations_s, seed), durations_s, scenario.audio.gap_s)
+    lowest = min(search.from_streams, search.to_streams)
+    step = step_scenario(scenario, lowest, mean_s)
+    held = [
+        call
+        for call in make_plan(step, durations_s, seed).calls
+        if call.at_s >= step.warm_up_s and call.behavior.expects_transcript
+    ]
+    if not held:
+        raise ScenarioError(
+            f"`knee.hold_s`: no call begins in the {search.hold_s:g} s for which {plural(lowest, 'stream')} would be "
+            f"held; expected {enough_hold_s(search, mean_s):g} s or more, for {SAMPLES} calls"
+        )
+    return len(held)
+
+
 def _mean_call_s(loaded: LoadedScenario, seed: int) -> float:
     scenario = loaded.scenario
     durations_s = [clip.speech.duration_s for clip in load_clips(scenario.audio.files, loaded.directory)]
@@ -224,7 +258,6 @@ async def _report(options: RunOptions, summary: Summary) -> None:
     if options.as_json:
         sys.stdout.write(encode(summary).decode())
     else:
-        lines = result_lines(summary, str(report))
-        for line in lines[: lines.index("")] if options.is_quiet else lines:
+        for line in quiet_lines(summary) if options.is_quiet else result_lines(summary, str(report)):
             print(printable(line))
     sys.stdout.flush()

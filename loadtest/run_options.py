@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.coordinator import RunSettings
-from loadtest.overrides import with_frame_ms, with_load
+from loadtest.formats import plural
+from loadtest.overrides import shape_of, with_frame_ms, with_load
 from loadtest.plan import DEFAULT_SEED
 from loadtest.scenario_files import LoadedScenario, load_scenario
 from loadtest.scrape import metrics_url
@@ -27,7 +28,7 @@ _OURS: Final = frozenset({"host", "upgrade", "connection", "content-length", "tr
 _EPILOG: Final = """\
 exit codes: 0 every objective met, 1 one missed, 2 bad usage or nothing reachable, 3 the load tester itself was too late
 (the figures say nothing about the service), 130 interrupted. With --find-knee: 0 found, 1 not even the lowest load
-held, 3 the load tester was the limit before any objective broke.
+held, 3 the load tester was the limit before any objective broke, or a load gave nothing to measure.
 
 tokens: --token as it is; --token-command prints one on its first line, and is run again every 5 minutes and when the
 service refuses it; else, with JWT_SECRET in the environment, each call gets a token of its own, minted for --subject.
@@ -49,6 +50,8 @@ class RunOptions:
     is_live: bool = True
     is_quiet: bool = False
     as_json: bool = False
+    notes: tuple[str, ...] = ()
+    """What the operator should know of what was asked for."""
 
 
 def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -92,7 +95,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "--subject",
         default=DEFAULT_SUBJECT,
         metavar="TEXT",
-        help="user of minted tokens; without {number} all calls are one user [%(default)s]",
+        help="user of minted tokens, which JWT_SECRET is for; without {number} all calls are one user [%(default)s]",
     )
     command.add_argument(
         "--header", action="append", default=[], metavar="'NAME: VALUE'", help="a further header of the upgrade"
@@ -107,7 +110,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.add_argument("--keep-text", action="store_true", help="keep transcripts in streams.jsonl")
     command.add_argument("--no-live", action="store_true", help="no live view")
     output = command.add_mutually_exclusive_group()
-    output.add_argument("--quiet", action="store_true", help="print nothing but the verdict")
+    output.add_argument("--quiet", action="store_true", help="print nothing but the verdict and why")
     output.add_argument("--json", action="store_true", help="print the summary as JSON, and nothing else")
 
 
@@ -116,7 +119,8 @@ def read_options(arguments: argparse.Namespace, environment: Mapping[str, str]) 
 
     Raises OptionError, ScenarioError, UrlError or TokenError, each with a text for people.
     """
-    loaded = _loaded(arguments)
+    loaded, notes = _loaded(arguments)
+    now = datetime.datetime.now(datetime.UTC)
     settings = RunSettings(
         loaded=loaded,
         url=stream_url(arguments.url),
@@ -131,6 +135,8 @@ def read_options(arguments: argparse.Namespace, environment: Mapping[str, str]) 
         metrics_token=arguments.metrics_token or environment.get("METRICS_TOKEN"),
         label=arguments.label,
     )
+    if arguments.begin_at is not None and arguments.begin_at <= now.timestamp():
+        raise OptionError(f"--begin-at: expected a time to come; this is {ago(now.timestamp() - arguments.begin_at)}")
     if arguments.find_knee and arguments.begin_at is not None:
         raise OptionError("--find-knee: expected no --begin-at; every step begins when it is ready")
     if arguments.find_knee and arguments.shard != (0, 1):
@@ -139,13 +145,22 @@ def read_options(arguments: argparse.Namespace, environment: Mapping[str, str]) 
         raise OptionError("--find-knee: expected objectives in the scenario; without one no load is too high")
     return RunOptions(
         settings=settings,
-        directory=arguments.out or default_directory(loaded.scenario.name, datetime.datetime.now(datetime.UTC)),
+        directory=arguments.out or default_directory(loaded.scenario.name, now),
         find_knee=arguments.find_knee,
         metrics_port=arguments.metrics_port,
         is_live=not (arguments.no_live or arguments.quiet or arguments.json),
         is_quiet=arguments.quiet,
         as_json=arguments.json,
+        notes=notes,
     )
+
+
+def ago(past_s: float) -> str:
+    """How long that is past, such as `5 minutes ago`. Pure."""
+    for name, length_s in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if past_s >= length_s:
+            return f"{plural(int(past_s / length_s), name)} ago"
+    return f"{plural(int(past_s), 'second')} ago"
 
 
 def default_directory(name: str, now: datetime.datetime) -> Path:
@@ -184,23 +199,35 @@ def parse_header(given: str) -> tuple[str, str]:
     return name, value
 
 
-def _loaded(arguments: argparse.Namespace) -> LoadedScenario:
+def _loaded(arguments: argparse.Namespace) -> tuple[LoadedScenario, tuple[str, ...]]:
+    """The scenario with what else was given, and what there is to say of that."""
     loaded = load_scenario(arguments.scenario, arguments.set)
     scenario = loaded.scenario
+    notes: tuple[str, ...] = ()
     if arguments.frame_ms is not None:
         scenario = with_frame_ms(scenario, arguments.frame_ms)
     if (arguments.streams, arguments.rate, arguments.duration) != (None, None, None):
+        shape = shape_of(scenario)
         scenario = with_load(scenario, per_s=arguments.rate, streams=arguments.streams, for_s=arguments.duration)
-    return replace(loaded, scenario=scenario)
+        if shape and (arguments.streams, arguments.rate) != (None, None) and not arguments.find_knee:
+            option = "--rate" if arguments.streams is None else "--streams"
+            notes = (f"{option} has put one level `poisson` stage in place of the scenario's arrivals ({shape})",)
+    return replace(loaded, scenario=scenario), notes
 
 
 def _tokens(arguments: argparse.Namespace, environment: Mapping[str, str]) -> TokenSource:
+    secret = secret_of(environment)
+    if arguments.subject != DEFAULT_SUBJECT:
+        for option, given in (("--token", arguments.token), ("--token-command", arguments.token_command)):
+            if given is not None:
+                raise TokenError(f"--subject: is of minted tokens, and has no effect beside {option}; leave one out")
+        if secret is None:
+            raise TokenError("--subject: is of minted tokens, for which JWT_SECRET has to be in the environment")
     if arguments.token is not None:
         return TokenSource(given=checked(arguments.token, "--token"))
     if arguments.token_command is not None:
         split_command(arguments.token_command, "--token-command")
         return TokenSource(command=arguments.token_command)
-    secret = secret_of(environment)
     if secret is None:
         return TokenSource()
     if not arguments.subject.isprintable() or not arguments.subject:

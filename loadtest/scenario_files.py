@@ -50,7 +50,8 @@ def scenario_text(given: str) -> tuple[str, Path | None]:
     """The text of a scenario, comments included, and its directory unless it is bundled. Raises ScenarioError."""
     is_name = "/" not in given and "\\" not in given and not given.endswith(".toml")
     if is_name and given not in bundled_names():
-        raise ScenarioError(f"no scenario {given!r}{near_miss(given, bundled_names())}; or the path of a .toml file")
+        hint = near_miss(given, bundled_names()).removeprefix("; ")
+        raise ScenarioError(f"no scenario `{given}`: {hint} (A file of your own needs its path, ending in .toml)")
     path = BUNDLED / f"{given}.toml" if is_name else Path(given)
     try:
         with path.open("rb") as file:

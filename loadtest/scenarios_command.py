@@ -23,9 +23,10 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         description="List the bundled scenarios with what they plan: streams in all, the most that speak at once, and "
         "how long they arrive. `scenarios show NAME` prints one, to be copied and edited. Exit code: 0, or 2 for a "
         "scenario that cannot be read.",
+        usage="%(prog)s [-h] [show NAME]",
     )
     command.set_defaults(name=None)
-    actions = command.add_subparsers(dest="action", metavar="show NAME")
+    actions = command.add_subparsers(dest="action", prog=f"{command.prog}", metavar="[show NAME]")
     show = actions.add_parser("show", help="print a scenario as it is in its file")
     show.add_argument("name", metavar="NAME", help="a bundled scenario, or the path of a .toml file")
 

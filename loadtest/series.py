@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from loadtest.bounded import MAX_SLUGS, count
 from loadtest.histograms import Histogram
 from loadtest.record import Ending, StreamRecord
 from loadtest.summary import SeriesPoint
-from loadtest.tally import MAX_SLUGS, count, gives_latencies, refusal
+from loadtest.tally import gives_latencies, refusal
 
 MAX_POINTS: Final = 600  # more than a chart has pixels for
 SERIES_LATENCIES: Final = ("setup", "first_partial", "finalization")

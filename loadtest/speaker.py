@@ -19,7 +19,7 @@ import trio
 
 from loadtest.audio import Track
 from loadtest.behaviors import Talk, talks_of
-from loadtest.connection import Connection, Target, with_connection
+from loadtest.connection import LOAD_TESTER_FAILED, Connection, Target, with_connection
 from loadtest.conversation import Conversation, Lines, Observer
 from loadtest.nonsense import HANDSHAKES, kind_of, shake_hands_wrongly
 from loadtest.notes import Notes, Samples
@@ -68,8 +68,7 @@ async def place_call(
     with each message of the service. `pacer` is the one of the process, which somebody runs: without one, the call runs
     its own, which is dear where there are hundreds of calls. `talk` replaces what the planned behavior does.
 
-    When `interrupted` is set, the call is dropped with a `cancel` and a close, and the ending is CANCELED: within 6 s,
-    or `send_limit_s` more where the service does not read.
+    When `interrupted` is set, the call is dropped with a `cancel` and a close, and the ending is CANCELED: within 6 s.
 
     Raises nothing but what `observe` raises, in a group; cancelled, it closes the connection without a word.
     """
@@ -88,7 +87,7 @@ async def place_call(
         if observe is not None:
             raise
         _LOG.exception("call %d failed in the load tester itself", call.planned.number)
-        notes.end(Ending.FAILED, f"the load tester failed: {_name_of(errors)}")
+        notes.end(Ending.FAILED, f"{LOAD_TESTER_FAILED}: {_name_of(errors)}")
     return notes.finished(trio.current_time(), phone.sent_s, call.expected_words, keep_text=call.keep_text)
 
 

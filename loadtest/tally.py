@@ -4,7 +4,7 @@ Which streams owe which latency:
 
 * every attempt (a transcript is owed, and we did not cancel it) owes one sample of every stream latency, from `connect`
   to `finalization`. What did not come is `missing`. Only `first_partial` can be absent by right: of audio in which
-  nothing was to be heard, as the comparison of transcripts shows;
+  nothing was to be heard, as the comparison of transcripts shows, and of a frozen phone that did not read when it came;
 * misbehaving phones and canceled streams give and owe none: what they see is their own doing;
 * streams that arrive in the warm-up give and owe none either, but are counted in everything else.
 
@@ -17,17 +17,14 @@ Keys that come from the service are bounded: a hostile one cannot fill memory wi
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from loadtest.bounded import MAX_PROBLEM_CHARACTERS, MAX_PROBLEMS, MAX_SLUGS, count
 from loadtest.figures import LATENCIES, SAMPLE_LATENCIES, STREAM_LATENCIES
 from loadtest.histograms import Histograms
 from loadtest.objectives import Measured
 from loadtest.record import Ending, StreamRecord, Transcript
+from loadtest.scenario import Behavior
 from loadtest.summary import AudioTotals, Counts, LatencyFigures, Words
 
-MAX_SLUGS: Final = 100
-MAX_PROBLEMS: Final = 50
-MAX_SLUG_CHARACTERS: Final = 64
-MAX_PROBLEM_CHARACTERS: Final = 200
-OTHER: Final = "other"
 NONE: Final = "none"
 UNKNOWN: Final = "unknown"
 
@@ -172,16 +169,6 @@ def refusal(record: StreamRecord) -> str:
     return UNKNOWN if record.http_status is None else f"http_{record.http_status}"
 
 
-def count(
-    table: dict[str, int], key: str, times: int = 1, *, limit: int | None = None, characters: int = MAX_SLUG_CHARACTERS
-) -> None:
-    """Count a key, printable and cut. Beyond `limit` different ones, new keys are `other`: no stream is left out."""
-    key = "".join(character if character.isprintable() else " " for character in key[:characters])
-    if limit is not None and key not in table and len(table) - (OTHER in table) >= limit:
-        key = OTHER
-    table[key] = table.get(key, 0) + times
-
-
 def _check_names(samples: Iterable[str]) -> None:
     unknown = set(samples) - set(SAMPLE_LATENCIES)
     if unknown:
@@ -189,8 +176,11 @@ def _check_names(samples: Iterable[str]) -> None:
 
 
 def _owes(record: StreamRecord, name: str) -> bool:
-    nothing_to_hear = record.ending is Ending.COMPLETED and record.transcript is Transcript.COMPLETE
-    return not (name == "first_partial" and nothing_to_hear)
+    if name != "first_partial" or record.ending is not Ending.COMPLETED:
+        return True
+    nothing_to_hear = record.transcript is Transcript.COMPLETE
+    could_not_tell = record.behavior is Behavior.FROZEN
+    return not (nothing_to_hear or could_not_tell)
 
 
 def _close_code(record: StreamRecord) -> str:

@@ -103,11 +103,30 @@ async def run_command(command: str) -> str:
     words = split_command(command, "--token-command")
     try:
         with trio.fail_after(COMMAND_LIMIT_S):
-            done = await trio.run_process(words, capture_stdout=True, check=False, stdin=subprocess.DEVNULL)
+            exit_code, output = await _output_of(words)
     except OSError as error:
         raise TokenError(f"--token-command cannot be started: {error.strerror or error}") from None
     except trio.TooSlowError:
         raise TokenError(f"--token-command did not end within {COMMAND_LIMIT_S:g} s") from None
-    if done.returncode != 0:
-        raise TokenError(f"--token-command ended with exit code {done.returncode}")
-    return first_line(done.stdout[:_MAX_OUTPUT_BYTES])
+    if exit_code != 0:
+        raise TokenError(f"--token-command ended with exit code {exit_code}")
+    return first_line(output)
+
+
+async def _output_of(words: list[str]) -> tuple[int, bytes]:
+    """The exit code, and the beginning of the output: there may be no end of it. Cancelled, it kills the process."""
+    process = await trio.lowlevel.open_process(words, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    assert process.stdout is not None  # noqa: S101 - it was asked for
+    output = b""
+    try:
+        async with process.stdout:
+            async for data in process.stdout:
+                output += data
+                if len(output) > _MAX_OUTPUT_BYTES:
+                    raise TokenError(f"--token-command printed more than {_MAX_OUTPUT_BYTES} bytes")
+        return await process.wait(), output
+    finally:
+        if process.returncode is None:
+            process.kill()
+            with trio.CancelScope(shield=True):  # limited: it was killed
+                await process.wait()

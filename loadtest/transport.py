@@ -41,6 +41,8 @@ class Transport(trio.abc.Stream):
         """Whether the other side has closed, or the connection is broken or closed."""
         self.on_end: Callable[[], object] | None = None
         """Called when it has ended, once."""
+        self.ends_after_bytes: int | None = None
+        """The reader sees the end after so many more bytes; None: when it comes."""
 
     # Sending.
 
@@ -104,6 +106,10 @@ class Transport(trio.abc.Stream):
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._end()
             raise
+        if data and self.ends_after_bytes is not None:
+            self.ends_after_bytes -= len(data)
+            if self.ends_after_bytes < 0:
+                data = b""
         if not data:
             self._end()
         elif len(self.head) < _HEAD_BYTES:

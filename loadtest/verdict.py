@@ -17,8 +17,8 @@ from loadtest.summary import AudioTotals, Counts, LatencyFigures, ObjectiveResul
 _RESOLUTION: Final = 1.001
 _LIMIT_MS: Final = MAX_OWN_LATENESS_S * 1000
 _MEANING: Final = (
-    "the load tester itself was late, so these figures say nothing about the service. "
-    "Use --processes, a faster machine, or less load"
+    "the load tester itself was late, so these figures say nothing about the service: "
+    "use --processes, a faster machine, or less load"
 )
 _MAX_LINES: Final = 5
 
@@ -69,6 +69,8 @@ def _faults(counts: Counts, *, interrupted: bool) -> Iterable[str]:
 
 def _lateness(audio: AudioTotals, latencies: Mapping[str, LatencyFigures], workers: Sequence[Worker]) -> Iterable[str]:
     late_in_workers = list(_late_workers(workers))
+    if any(late for late, _ in late_in_workers) or any(_is_late(_p99_ms(latencies, name)) for name in OWN_LATENCIES):
+        yield _MEANING
     for name in OWN_LATENCIES:
         figures = latencies.get(name)
         if figures is None or not figures.count:
@@ -91,12 +93,16 @@ def _late_workers(workers: Sequence[Worker]) -> Iterable[tuple[str, str]]:
             yield "", f"no samples of loop lag{where}: whether the load tester was in time is not known"
 
 
+def _p99_ms(latencies: Mapping[str, LatencyFigures], name: str) -> float | None:
+    return latencies[name].p99_ms if name in latencies else None
+
+
 def _is_late(p99_ms: float | None) -> bool:
     return p99_ms is not None and p99_ms > _LIMIT_MS * _RESOLUTION
 
 
 def _late_text(p99_ms: float | None, where: str = "") -> str:
-    return f"{format_ms(p99_ms)}{where}: more than {_LIMIT_MS:g} ms; {_MEANING}"
+    return f"{format_ms(p99_ms)}{where}: more than {_LIMIT_MS:g} ms"
 
 
 def _title(name: str) -> str:

@@ -14,8 +14,10 @@ does not read, ticks wait first (a later one has what is in them), and with `_MA
 process ends with exit code 1 and says so on standard error: a run that lost records would report wrong ratios.
 """
 
+import contextlib
 import gc
 import os
+import resource
 import sys
 import time
 from collections.abc import Mapping
@@ -34,6 +36,7 @@ from loadtest.record import Ending, StreamRecord
 from loadtest.speaker import Call, Pacer, Target, place_call
 from loadtest.tokens import mint, secret_of
 from loadtest.worker_wire import MAX_LINE_BYTES, Job, Order, Tick, Word
+from service.dialing import tls_context
 
 TICK_S: Final = 1.0
 LAG_PROBE_S: Final = 0.010
@@ -51,7 +54,15 @@ class NotHeard(Exception):
 
 def main() -> int:
     """Speak the shard that standard input describes; the exit code."""
+    _allow_descriptors()
     return trio.run(_run)
+
+
+def _allow_descriptors() -> None:
+    """A stream is a descriptor, and shells begin with 1024: take what this process may have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS refuses what it says is allowed
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _run() -> int:
@@ -80,6 +91,8 @@ async def speak_shard(
         return
     job = msgspec.json.decode(line, type=Job)
     work = _Work(job, secret_of(environment))
+    if job.url.startswith("wss:"):
+        tls_context()  # reading the authorities would hold up the first calls
     gc.collect()
     gc.freeze()  # plan, audio and modules stay: no collection has to look at them again
     async with trio.open_nursery() as nursery:

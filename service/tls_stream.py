@@ -37,6 +37,7 @@ class TlsStream(trio.abc.Stream):
         self._socket = context.wrap_socket(raw, server_hostname=server_hostname, do_handshake_on_connect=False)
         self._is_sending = False
         self._is_receiving = False
+        self._is_cut = False  # a record may have been sent in part: OpenSSL would take what comes next for the rest
 
     @property
     def socket(self) -> ssl.SSLSocket:
@@ -53,23 +54,31 @@ class TlsStream(trio.abc.Stream):
             raise self._broken(error) from error
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send everything. Raises trio.BrokenResourceError; cancelled, part of it may have been sent."""
+        """Send everything. Raises trio.BrokenResourceError.
+
+        Cancelled, part of it may have been sent: nothing more can be, and it raises trio.BrokenResourceError from then.
+        """
         with self._alone("_is_sending"):
             await trio.lowlevel.checkpoint()
-            self._check_open()
+            self._check_sendable()
             left = memoryview(data)
+            self._is_cut = True
             while left:
                 try:
                     left = left[await self._retried(functools.partial(self._socket.send, left)) :]
                 except (OSError, ValueError) as error:
                     raise self._broken(error) from error
+            self._is_cut = False
 
     def write_now(self, data: bytes) -> int:
         """Write without waiting, and return how many bytes were taken; raises trio.BrokenResourceError.
 
         When they are not all, OpenSSL may have begun with the next ones: what is sent next must begin with the rest.
+        Raises trio.BusyResourceError while another task is sending.
         """
-        self._check_open()
+        if self._is_sending:
+            raise trio.BusyResourceError("another task is using this stream")
+        self._check_sendable()
         try:
             return self._socket.send(data)
         except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
@@ -150,6 +159,11 @@ class TlsStream(trio.abc.Stream):
     def _check_open(self) -> None:
         if self._socket.fileno() == -1:
             raise trio.ClosedResourceError
+
+    def _check_sendable(self) -> None:
+        self._check_open()
+        if self._is_cut:
+            raise trio.BrokenResourceError("a send was given up in the middle")
 
     def _broken(self, error: Exception) -> Exception:
         return trio.ClosedResourceError() if self._socket.fileno() == -1 else trio.BrokenResourceError(str(error))

@@ -65,6 +65,9 @@ def verdict(summary: Summary) -> Html:
         element("ul", [element("li", reason) for reason in summary.reasons], class_="reasons")
         if summary.reasons
         else None,
+        element("ul", [element("li", note) for note in summary.notes], class_="notes", aria_label="Notes")
+        if summary.notes
+        else None,
         element(
             "div",
             element("h3", "What to do"),
@@ -148,6 +151,12 @@ def objectives(summary: Summary) -> Html:
     return table("Objectives", ["Objective", "Limit", "Actual", "Result"], rows, numbers=(1, 2), class_="objectives")
 
 
+def never_came(figures: LatencyFigures) -> str:
+    """How many samples were owed in vain, and how many of those by streams that were refused."""
+    refused = f", {format_count(figures.missing_refused)} of them refused" if figures.missing_refused else ""
+    return f"{format_count(figures.missing)} never came{refused}"
+
+
 def _spaced(limit: str) -> str:
     """`800ms` as `800 ms`."""
     return re.sub(r"(?<=\d)(?=[a-z])", " ", limit)
@@ -189,11 +198,11 @@ def _tile(name: str, value: str, detail: str, class_: str = "") -> Html:
 def _latency_tile(summary: Summary, name: str, heading: str) -> Html:
     figures = summary.latencies.get(name, LatencyFigures(count=0))
     if figures.p99_ms is None:
-        detail = f"no samples, {format_count(figures.missing)} missing" if figures.missing else "no samples"
+        detail = f"no samples, {never_came(figures)}" if figures.missing else "no samples"
         return _tile(heading, NO_VALUE, detail)
     detail = f"p50 {format_ms(figures.p50_ms)}"
     if figures.missing:
-        detail += f", {format_count(figures.missing)} missing"
+        detail += f", {never_came(figures)}"
     limit_ms = MAX_OWN_LATENESS_S * 1000
     late = name == "send_lateness" and figures.p99_ms > limit_ms
     if name == "send_lateness":

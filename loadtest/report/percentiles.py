@@ -80,7 +80,12 @@ def figures_table(summary: Summary) -> Html:
         title = join(
             element("span", latency.title, class_="name"), element("span", plain(latency.meaning), class_="meaning")
         )
-        missing = element("span", format_count(figures.missing), class_="bad" if figures.missing else "nothing")
+        missing = join(
+            element("span", format_count(figures.missing), class_="bad" if figures.missing else "nothing"),
+            element("span", f"{format_count(figures.missing_refused)} of them refused", class_="meaning")
+            if figures.missing_refused
+            else None,
+        )
         rows.append(
             [
                 title,

@@ -33,8 +33,8 @@ class Stream(Protocol):
     def opened(self, unix_ms: int) -> Answer:
         """The connection stands."""
 
-    def audio(self, audio_bytes: int) -> Sequence[bytes]:
-        """So much audio came: the messages that it gives rise to."""
+    def audio(self, pcm: bytes) -> Sequence[bytes]:
+        """Audio came: the messages that it gives rise to."""
 
     def said(self, text: str, now_s: float) -> Answer:
         """A text message came; `now_s` is of any monotonic clock."""

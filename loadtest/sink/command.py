@@ -36,8 +36,8 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command = commands.add_parser(
         "sink",
         help="the cheapest recognizer or gateway, to measure the other side alone",
-        description="Answer from the amount of audio alone. As a recognizer: what a gateway costs by itself "
-        "(TENCENT_ASR_URL is the address that is printed). As a gateway: what the load tester can do by itself. "
+        description="Hear a word in each stretch of sound, whatever is said. As a recognizer: what a gateway costs by "
+        "itself (TENCENT_ASR_URL is the address that is printed). As a gateway: what the load tester can do by itself. "
         "Exit code: 0 ended by SIGTERM or SIGINT, 2 it could not serve.",
     )
     command.add_argument("--as", dest="role", choices=(RECOGNIZER, GATEWAY), default=RECOGNIZER, help="[%(default)s]")
@@ -48,7 +48,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         type=partial(_within, 20, 10_000),
         default=200,
         metavar="MS",
-        help="a result, with a word more, for each whole stretch of this much audio [%(default)s]",
+        help="a result, with a word more, for each stretch of this much speech [%(default)s]",
     )
     command.add_argument(
         "--sentence-every",
@@ -79,6 +79,8 @@ def run_sink(arguments: argparse.Namespace) -> int:
         tls = _tls_context(*arguments.tls) if arguments.tls else None
         # uvloop would save nothing that could be measured here: aiofastnet, which picows brings, has the sockets.
         asyncio.run(_serve(sink, arguments.role, arguments.host, arguments.port, tls))
+    except BrokenPipeError:  # whoever was to read the address has left
+        raise
     except OSError as error:  # ssl.SSLError is one
         print(f"loadtest: the sink cannot serve: {error.strerror or error}", file=sys.stderr)
         return _CANNOT_SERVE

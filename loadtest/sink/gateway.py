@@ -1,8 +1,8 @@
-"""The client's contract, protocol 1, answered at once from the amount of audio (docs/protocol.md). Pure.
+"""The client's contract, protocol 1, answered at once from where there is sound (docs/protocol.md). Pure.
 
 The messages, the rules of `start` and the failures are those of the service, taken from its own pure files. What
-differs: tokens are not looked at, only PCM is taken, audio is not looked into (no stereo hint, no format found out),
-and there is no limit to the length of a stream.
+differs: tokens are not looked at, only PCM is taken, neither its format nor stereo is found out, and there is no limit
+to the length of a stream.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from loadtest.sink.answer import NOTHING, Answer, Close
-from loadtest.sink.hearing import SAMPLE_BYTES, Heard, Hearing, Manner, word_at
+from loadtest.sink.hearing import SAMPLE_BYTES, Heard, Hearing, Manner
 from service.failures import NORMAL_CLOSE, Problem, Slug, problem
 from service.stream import protocol
 from service.stream.protocol import AudioAccount, ErrorMessage, Finalized, Pong, Result, Stopped, Welcome, Word
@@ -56,16 +56,16 @@ class GatewayStream:
         """`welcome`."""
         return _said(Welcome(unix_ms, max_stream_ms=_NO_LIMIT_MS))
 
-    def audio(self, audio_bytes: int) -> Sequence[bytes]:
+    def audio(self, pcm: bytes) -> Sequence[bytes]:
         """Results; before `start` one `not_started`. Audio behind `stop` is dropped and counted."""
         if self._hearing is None:
             return self._not_started().messages
         self._silent_s = 0
         if self._stopped:
-            self._late_bytes += audio_bytes
+            self._late_bytes += len(pcm)
             return ()
-        heard = self._hearing.hear(audio_bytes)
-        return [self._result(result) for result in heard] if heard else ()
+        heard = self._hearing.hear(pcm)
+        return [self._result(result) for result in heard]
 
     def said(self, text: str, now_s: float) -> Answer:
         """The answer to any message of the protocol, and to what is none."""
@@ -84,7 +84,7 @@ class GatewayStream:
             return self._not_started()
         match message:
             case protocol.Audio():
-                results = tuple(self.audio(len(message.data or b"")))
+                results = tuple(self.audio(message.data or b""))
                 return Answer(results, finish=message.is_end and self._stop())
             case protocol.Finalize():
                 return self._finalize(self._hearing, message)
@@ -195,7 +195,7 @@ def _fatal(refused: Problem) -> Answer:
 
 @lru_cache(_KEPT_RESULTS)
 def _result_json(heard: Heard, with_words: bool) -> bytes:
-    words = tuple(Word(word_at(at_ms), at_ms, at_ms + heard.word_ms, True) for at_ms in heard.word_starts_ms)
+    words = tuple(Word(*word, True) for word in heard.words)
     return msgspec.json.encode(
         Result(
             VOICE_ID,

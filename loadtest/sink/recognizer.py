@@ -1,4 +1,4 @@
-"""Tencent's real-time recognition, the server's side, answered from the amount of audio (document 1093/48982). Pure.
+"""Tencent's real-time recognition, the server's side, answered from where there is sound (document 1093/48982). Pure.
 
 What is judged: the parameters of the request, messages that are not of the protocol, and silence (4008). What is not:
 the signature, the pace of the audio (4000), the number of streams (4006). Only PCM is taken, since the length of
@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from loadtest.sink.answer import NOTHING, Answer, Close
-from loadtest.sink.hearing import Heard, Hearing, Manner, word_at
+from loadtest.sink.hearing import Heard, Hearing, Manner
 from service.localasr.codes import Code, Refusal, refusal
 from service.localasr.limits import NO_AUDIO_S
 from service.localasr.messages import Result, WordEntry
@@ -59,14 +59,14 @@ class RecognizerStream:
             return Answer((self._encoded(self._refused.code, self._refused.message),), _NORMAL)
         return Answer((self._encoded(),))
 
-    def audio(self, audio_bytes: int) -> Sequence[bytes]:
+    def audio(self, pcm: bytes) -> Sequence[bytes]:
         """Results. Audio behind `end` is not heard; an empty message is no sign of life, as in `service.localasr`."""
-        if audio_bytes:
+        if pcm:
             self._silent_s = 0
         if self._ended:
             return ()
-        heard = self._hearing.hear(audio_bytes)
-        return [self._result(result) for result in heard] if heard else ()
+        heard = self._hearing.hear(pcm)
+        return [self._result(result) for result in heard]
 
     def said(self, text: str, now_s: float) -> Answer:
         """`{"type": "end"}` finishes, once; anything else is 4010."""
@@ -132,9 +132,9 @@ def _asked(target: str) -> tuple[str, StreamRequest | Refusal]:
 @lru_cache(_KEPT_RESULTS)
 def _result_json(heard: Heard, with_words: bool) -> msgspec.Raw:
     """The `result` of a message. The slice that begins a sentence has its first word, as without empty results."""
-    words = [WordEntry(word_at(at_ms), at_ms, at_ms + heard.word_ms, 1) for at_ms in heard.word_starts_ms]
+    words = [WordEntry(*word, 1) for word in heard.words]
     result = Result(
-        slice_type=SETTLED if heard.settled else BEGAN if heard.words == 1 else SO_FAR,
+        slice_type=SETTLED if heard.settled else BEGAN if len(heard.words) == 1 else SO_FAR,
         index=heard.sentence,
         start_time=heard.start_ms,
         end_time=heard.end_ms,

@@ -71,7 +71,7 @@ class Connection(WSListener):
             return
         if kind == _BINARY or (kind == _CONTINUATION and self._in_pieces):
             self._in_pieces = not frame.fin
-            for message in self._stream.audio(frame.payload_size):
+            for message in self._stream.audio(frame.get_payload_as_bytes()):
                 transport.send(_TEXT, message)
         elif kind == _TEXT and frame.fin:
             self._said(transport, frame)

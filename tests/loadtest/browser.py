@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -39,30 +39,43 @@ class Tab:
     def __init__(self, socket: WebSocketConnection) -> None:
         self._socket = socket
         self._session: str | None = None
+        self._target: str | None = None
         self._number = 0
         self._events: list[dict[str, Any]] = []
 
     async def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """The result of a DevTools method. Events that come before it are kept."""
-        self._number += 1
-        message = {"id": self._number, "method": method, "params": parameters}
-        if self._session is not None:
-            message["sessionId"] = self._session
+        (result,) = await self._call_all([(method, parameters)])
+        return result
+
+    async def _call_all(self, calls: Sequence[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
+        """The results of several methods, none of which waits for the one before."""
+        results: dict[int, dict[str, Any]] = {}
+        first = self._number + 1
+        self._number += len(calls)
         with trio.fail_after(CALL_LIMIT_S):
-            await self._socket.send_message(json.dumps(message))
-            while True:
+            for number, (method, parameters) in enumerate(calls, first):
+                message = {"id": number, "method": method, "params": parameters}
+                if self._session is not None:
+                    message["sessionId"] = self._session
+                await self._socket.send_message(json.dumps(message))
+            while len(results) < len(calls):
                 answer = json.loads(await self._socket.get_message())
-                if answer.get("id") != self._number:
+                if answer.get("id", 0) < first:
                     self._events.append(answer)
                     continue
-                assert "error" not in answer, (method, answer)
-                result: dict[str, Any] = answer["result"]
-                return result
+                assert "error" not in answer, (calls, answer)
+                results[answer["id"]] = answer["result"]
+        return [results[number] for number in sorted(results)]
 
     async def fresh(self) -> None:
         """Make a new page, in place of the former one, and listen to everything it has to say."""
-        self._session, self._events = None, []
+        self._session, self._events, former = None, [], self._target
         target = await self.call("Target.createTarget", url="about:blank")
+        self._target = target["targetId"]
+        if former is not None:
+            await self.call("Target.closeTarget", targetId=former)
+        self._events = []
         attached = await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network", "Audits"):
@@ -93,11 +106,16 @@ class Tab:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
-    async def press(self, key: str) -> None:
-        """A key of the keyboard, down and up."""
+    async def press(self, *keys: str) -> None:
+        """Keys of the keyboard, each down and up, at the rate at which the browser takes them."""
         codes = {"Tab": 9, "ArrowLeft": 37, "ArrowRight": 39, "ArrowDown": 40, "Escape": 27}
-        for kind in ("keyDown", "keyUp"):
-            await self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=codes[key])
+        await self._call_all(
+            [
+                ("Input.dispatchKeyEvent", {"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": codes[key]})
+                for key in keys
+                for kind in ("keyDown", "keyUp")
+            ]
+        )
 
     async def mouse(self, kind: str, x: float, y: float) -> None:
         """`mouseMoved`, `mousePressed` or `mouseReleased`."""

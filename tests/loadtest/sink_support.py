@@ -8,6 +8,11 @@ from typing import Any
 from tests.support.processes import Program, program
 
 
+def sound(audio_bytes: int) -> bytes:
+    """So much audio that is loud all the time, wherever it is cut: a word in each stretch of it."""
+    return b"@" * audio_bytes
+
+
 def lines(messages: Iterable[bytes]) -> list[dict[str, Any]]:
     """The messages as objects."""
     return [json.loads(message) for message in messages]

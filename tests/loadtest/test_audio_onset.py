@@ -96,11 +96,9 @@ def test_anything_has_an_onset_inside_of_it_or_none(pcm: bytes, sample_rate_hz: 
     assert found_s is None or 0 <= found_s < speech.duration_s
 
 
-@pytest.mark.parametrize("audio_format", list(RECORDERS), ids=str)
+@pytest.mark.parametrize("audio_format", [one for one in RECORDERS if can_make(one)], ids=str)
 def test_coded_audio(audio_format: AudioFormat) -> None:
     """A codec smears the beginning and adds some tens of milliseconds of its own before it."""
-    if not can_make(audio_format):
-        pytest.skip(f"no encoder for {audio_format}")
     pcm, sample_rate_hz = decoded(made(audio_format, sample_pcm()))
     assert onset_s(pcm, sample_rate_hz) == pytest.approx(ONSETS_S["goforward"], abs=0.08)
 

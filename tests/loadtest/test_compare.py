@@ -2,10 +2,13 @@
 
 import argparse
 import json
+import os
+import sys
 from pathlib import Path
 
 import msgspec
 import pytest
+import trio
 
 from loadtest.compare import Comparison, Row, compare, shown, shown_difference
 from loadtest.compare_command import add_command, run_compare
@@ -13,6 +16,7 @@ from loadtest.record import Ending
 from loadtest.summary import Environment, Knee, Summary, Verdict, encode
 from tests.loadtest.runs import run_of
 from tests.loadtest.stream_records import completed, failed
+from tests.support.processes import ROOT
 
 FAST = run_of([completed(number, finalization_s=0.2) for number in range(100)])
 SLOW = run_of([completed(number, finalization_s=0.6) for number in range(100)])
@@ -129,12 +133,35 @@ def test_percentiles_of_few_samples_are_marked() -> None:
     comparison = compare(FAST, SLOW)
     assert [row.metric for row in comparison.rows if row.few_samples and row.metric.startswith("setup")] == [
         "setup p99",
-        "setup p99.9",
         "setup max",
     ]
-    assert "a few streams decide it (connect p99, connect p99.9, connect max and" in comparison.notes[1]
+    assert "a few streams decide it (connect p99, connect max, upgrade p99 and" in comparison.notes[2]
     assert "Two runs are two samples" in comparison.notes[0]
     assert len(compare(run_of([]), run_of([])).notes) == 1
+
+
+def test_percentiles_that_the_samples_cannot_bear_have_no_row() -> None:
+    def shown_of(summary: Summary, other: Summary) -> list[str]:
+        return [row.metric.split()[1] for row in compare(summary, other).rows if row.metric.startswith("finalization")]
+
+    few, many = (run_of([completed(number) for number in range(count)]) for count in (99, 1000))
+    assert shown_of(few, FAST) == shown_of(FAST, few) == ["p50", "p90", "max"]
+    assert shown_of(FAST, many) == ["p50", "p90", "p99", "max"]
+    assert shown_of(many, many) == ["p50", "p90", "p99", "p99.9", "max"]
+    assert shown_of(FAILING, FAILING) == ["p50", "p90", "p99", "max"]  # 10 of its 100 never came, and are samples too
+    assert compare(few, FAST).notes[1] == (
+        "Left out for want of samples in one of the runs: p99 under 100 and p99.9 under 1000."
+    )
+
+
+def test_of_few_samples_a_higher_p90_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a = write(tmp_path / "a.json", run_of([completed(0, finalization_s=0.2)]))
+    b = write(tmp_path / "b.json", run_of([completed(0, finalization_s=0.6)]))
+    assert compare_command(a, b, "--fail-if-worse", 10) == 1
+    out = capsys.readouterr().out
+    assert "worse: finalization p90 from 200 ms to 600 ms\n" in out
+    assert "p99 " not in out.replace("p99 under 100", "")
+    assert compare_command(a, b, "--fail-if-worse", 10, "--metric", "finalization p99") == 2
 
 
 def test_the_command_shows_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -178,6 +205,17 @@ def test_the_command_prints_json(tmp_path: Path, capsys: pytest.CaptureFixture[s
         "a": None,
         "b": {"met": False, "actual": "90% (90 of 100)"},
     }
+
+
+async def test_a_reader_that_leaves_is_not_told_that_b_is_worse(tmp_path: Path) -> None:
+    a = write(tmp_path / "a.json", FAST)
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "loadtest", "compare", str(a), str(a)]
+    with trio.fail_after(20):
+        done = await trio.run_process(command, stdout=writing, capture_stderr=True, check=False, cwd=ROOT)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 def test_bad_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

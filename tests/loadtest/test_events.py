@@ -4,6 +4,7 @@ import shlex
 import sys
 from pathlib import Path
 
+import pytest
 import trio
 
 from loadtest.events import OUTPUT_TAIL_CHARACTERS, run_events
@@ -74,4 +75,22 @@ async def test_the_end_of_the_run_ends_a_command_and_what_it_started(tmp_path: P
             assert [(result.exit_code, result.duration_s) for result in results] == [(None, None)]
             nursery.cancel_scope.cancel()
         await wait_gone(int(started.read_text().rstrip(".")))
+    assert [result.exit_code for result in results] == [None]
+
+
+async def test_a_command_of_another_user_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that was started by sudo: whoever runs these tests may be allowed to signal everybody."""
+
+    def refuse(_group: int, _signal: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    results: list[EventResult] = []
+    events = [Event(at_s=0, run=python("import time; time.sleep(1)"))]
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run_events, events, trio.current_time(), results)
+            while not results:  # noqa: ASYNC110 - a list has no event
+                await trio.sleep(0.01)
+            monkeypatch.setattr("os.killpg", refuse)
+            nursery.cancel_scope.cancel()
     assert [result.exit_code for result in results] == [None]

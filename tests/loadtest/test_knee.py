@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.knee import next_step, outcome, verdict
+from loadtest.knee import enough_hold_s, next_step, outcome, unmeasured, verdict
 from loadtest.scenario import Knee as Search
 from loadtest.summary import KneeStep, ObjectiveResult, Verdict
 
@@ -80,6 +80,41 @@ def test_a_lowest_load_that_is_too_much_for_us_says_nothing() -> None:
     steps = search(Search(from_streams=10), lambda _: Verdict.INVALID)
     assert [one.streams for one in steps] == [10]
     assert verdict(outcome(steps))[0] is Verdict.INVALID
+
+
+EMPTY = ObjectiveResult(text="finalization p95 <= 800ms", met=False, actual="no samples")
+
+
+def missed(streams: int, *objectives: ObjectiveResult) -> KneeStep:
+    return KneeStep(streams=streams, verdict=Verdict.MISSED, objectives=objectives)
+
+
+def test_a_load_at_which_nothing_was_measured_is_not_one_that_broke() -> None:
+    steps = [step(10, Verdict.MET), missed(20, EMPTY, KEPT)]
+    assert next_step(Search(), steps) is None
+    knee = outcome(steps)
+    assert (knee.max_streams, knee.first_broken, knee.broke) == (10, None, ())
+    found, (reason,) = verdict(knee)
+    assert found is Verdict.INVALID
+    assert reason.startswith("Nothing was measured at 20 streams (no samples for: finalization p95 <= 800ms), ")
+    assert "knee.hold_s" in reason
+    assert verdict(outcome([missed(10, EMPTY)]))[0] is Verdict.INVALID
+
+
+def test_what_broke_beside_what_was_not_measured_is_broken() -> None:
+    assert unmeasured(missed(10, EMPTY, BROKEN)) == ()
+    assert unmeasured(step(10, Verdict.MET)) == unmeasured(step(10, Verdict.INVALID)) == ()
+    assert outcome([missed(10, EMPTY, BROKEN)]).first_broken == 10
+
+
+def test_a_load_at_which_everything_was_refused_did_not_hold() -> None:
+    admitted = ObjectiveResult(text="admitted.finalization p95 <= 800ms", met=False, actual="no samples")
+    assert verdict(outcome([missed(10, admitted)]))[0] is Verdict.MISSED
+
+
+def test_enough_time_for_the_lowest_load() -> None:
+    assert enough_hold_s(Search(from_streams=10, to_streams=2000), 9.99) == 20
+    assert enough_hold_s(Search(from_streams=10, to_streams=4), 8.0) == 40
 
 
 def test_an_interruption_ends_the_search() -> None:

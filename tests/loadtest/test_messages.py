@@ -41,7 +41,21 @@ def test_types_that_are_not_acted_on_are_ignored(message: str) -> None:
 
 @pytest.mark.parametrize(
     "message",
-    [b"\x00", "", "[]", "not json", '{"type":[]}', '{"type":"result"}', '{"type":"welcome","protocol":"one"}'],
+    [
+        b"\x00",
+        "",
+        "[]",
+        "not json",
+        '{"type":[]}',
+        '{"type":"result"}',
+        '{"type":"welcome","protocol":"one"}',
+        '{"type":"welcome","protocol":1,"heartbeatMs":1' + "0" * 400 + "}",
+        '{"type":"result","text":"","isFinal":true,"endMs":9007199254740992}',
+        '{"type":"result","text":"","isFinal":true,"index":-1}',
+        '{"type":"stopped","text":"","sentences":1' + "0" * 30 + "}",
+        '{"type":"stopped","text":"","audio":{"receivedBytes":-1}}',
+        '{"type":"later","deep":' + "[" * 100_000,
+    ],
 )
 def test_what_is_no_message_of_the_protocol_is_refused(message: str | bytes) -> None:
     with pytest.raises(ServerMessageError):

@@ -109,6 +109,10 @@ async def test_closed_before_welcome() -> None:
     ("message", "said"),
     [
         ('{"type": "error", "code": "overloaded", "message": "full"}', " refuses streams: overloaded: full"),
+        (
+            '{"type": "error", "code": "not_configured", "message": "locked"}',
+            " refuses streams: not_configured: locked (the service was started locked: it wants JWT_SECRET",
+        ),
         ('{"type": "ready"}', " is not a voice gateway: its first message is not `welcome`"),
         ('{"type": "welcome", "protocol": 2}', " speaks protocol 2: this is for protocol 1"),
         ("hello", " is not a voice gateway: the server sent a message that is not of protocol 1"),

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from loadtest.__main__ import main
-from loadtest.run_options import RunOptions, add_command, default_directory, parse_header, parse_shard, read_options
+from loadtest.run_options import (
+    RunOptions,
+    add_command,
+    ago,
+    default_directory,
+    parse_header,
+    parse_shard,
+    read_options,
+)
 
 SECRET = "a secret of at least thirty-two bytes"
 
@@ -45,6 +53,32 @@ def test_load_and_frames_override_the_scenario() -> None:
     assert stage.per_s == 0.5
 
 
+def test_a_load_that_takes_the_shape_away_is_noted() -> None:
+    found = options("--scenario", "spike", "--streams", "7")
+    assert found.notes == ("--streams has put one level `poisson` stage in place of the scenario's arrivals (spike)",)
+    assert options("--scenario", "overload", "--rate", "7").notes[0].startswith("--rate has put one level `poisson`")
+    for unchanged in (("--scenario", "steady", "--streams", "7"), ("--scenario", "spike", "--duration", "9"), ()):
+        assert options(*unchanged).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("past_s", "said"),
+    [
+        (0, "0 seconds ago"),
+        (1.9, "1 second ago"),
+        (300, "5 minutes ago"),
+        (7300, "2 hours ago"),
+        (86400, "1 day ago"),
+    ],
+)
+def test_how_long_ago(past_s: float, said: str) -> None:
+    assert ago(past_s) == said
+
+
+def test_a_begin_that_is_to_come() -> None:
+    assert options("--begin-at", "2999-01-01T00:00:00Z").settings.begin_at_s == 32472144000
+
+
 def test_a_secret_in_the_environment_mints_unless_there_is_a_token() -> None:
     minted = options(JWT_SECRET=SECRET).settings.tokens
     assert (minted.mint_subject, minted.secret) == ("loadtest-{number}", SECRET)
@@ -77,7 +111,7 @@ def test_shards() -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--scenario", "smok"], "no scenario 'smok'"),
+        (["--scenario", "smok"], "no scenario `smok`: did you mean `smoke`? ("),
         (["--scenario", "/no/such.toml"], "/no/such.toml: No such file or directory"),
         (["--set", "audio.frame_ms"], "expected key=value"),
         (["--set", "audio.frame_mss=3"], "frame_mss"),
@@ -89,6 +123,11 @@ def test_shards() -> None:
         (["--header", "X: a\nY: b"], "--header: expected 'Name: value'"),
         (["--header", "Host: x"], "--header: Host is the load tester's own"),
         (["--server-metrics", "h:1"], "--server-metrics: 'h:1': expected http://HOST"),
+        (["--begin-at", "2026-01-01T00:00:00Z"], "--begin-at: expected a time to come; this is "),
+        (["--begin-at", "0"], " days ago"),
+        (["--subject", "one"], "--subject: is of minted tokens, for which JWT_SECRET has to be in the environment"),
+        (["--subject", "one", "--token", "t"], "has no effect beside --token; leave one out"),
+        (["--subject", "one", "--token-command", "c"], "has no effect beside --token-command; leave one out"),
         (["--find-knee", "--shard", "0/2"], "--find-knee: expected no --shard"),
         (["--find-knee", "--set", "objectives=[]"], "--find-knee: expected objectives"),
     ],

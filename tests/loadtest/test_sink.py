@@ -10,12 +10,12 @@ import trio
 import trustme
 
 from loadtest.sink.command import GATEWAY, RECOGNIZER, caution
-from tests.loadtest.sink_support import sink
+from tests.loadtest.sink_support import sink, sound
 from tests.process.test_server import TENCENT
 from tests.support.processes import gateway, program
 from tests.support.wire_phone import WirePhone, connected, unstarted
 
-PCM_PER_WORD = bytes(6400)  # 200 ms at 16 kHz
+PCM_PER_WORD = sound(6400)  # 200 ms at 16 kHz
 
 
 def words(first: int, last: int) -> str:
@@ -41,11 +41,11 @@ async def test_a_phone_at_the_gateway() -> None:
         await phone.say(type="ping", t=1)
         await phone.hear("pong")
         last = await stopped(phone)
-        assert (last["text"], last["sentences"]) == (words(0, 13), 3)
+        assert (last["text"], last["sentences"]) == (words(0, 14), 3)  # the last word has begun
         assert last["audio"] == {
             "receivedMs": 2603,
             "relayedMs": 2603,
-            "recognizedMs": 2600,
+            "recognizedMs": 2603,
             "droppedMs": 0,
             "receivedBytes": 13 * 6400 + 101,
             "relayedBytes": 13 * 6400 + 100,
@@ -98,7 +98,7 @@ async def test_the_real_gateway_relays_to_the_recognizer(engine: str) -> None:
         await phone.say(type="finalize", id="half")
         finalized = await phone.hear("finalized")
         assert (finalized["id"], finalized["audioMs"], finalized["sentences"]) == ("half", 800, 1)
-        await phone.talk_at_once(word * 12 + b"odd")
+        await phone.talk_at_once(word * 12 + bytes(3))
         last = await stopped(phone)
         # `finalize` ends a recognizer connection: the next one counts its audio from 0.
         assert last["text"] == f"{words(0, 4)} {words(0, 12)}"

@@ -13,7 +13,7 @@ from loadtest.sink.answer import NOTHING, Answer, Close
 from loadtest.sink.gateway import IDLE_S, MAX_BAD_MESSAGES, START_S, GatewayStream
 from loadtest.sink.hearing import Manner
 from service.stream import endpoint, inbox, session
-from tests.loadtest.sink_support import lines
+from tests.loadtest.sink_support import lines, sound
 
 COMPLETED = Close(1000, "completed")
 
@@ -49,7 +49,7 @@ def test_a_stream_from_start_to_stopped() -> None:
     stream = GatewayStream("s1", Manner(sentence_words=2))
     (ready,) = lines(say(stream, 5.0, type="start", sampleRate=8000, wordInfo=1, vadSilenceMs=1).messages)
     assert (ready["sampleRate"], ready["wordInfo"], ready["vadSilenceMs"]) == (8000, 1, 500)
-    results = lines(stream.audio(3 * 3200))
+    results = lines(stream.audio(sound(3 * 3200)))
     assert results[1] == {
         "type": "result",
         "voiceId": "sink",
@@ -66,23 +66,23 @@ def test_a_stream_from_start_to_stopped() -> None:
     }
     assert [(result["index"], result["isFinal"]) for result in results] == [(0, False), (0, True), (1, False)]
     assert "settledMs" not in results[0]
-    stream.audio(801)
+    stream.audio(sound(801))
     assert say(stream, type="stop") == Answer(finish=True)
-    assert stream.audio(500) == ()
+    assert stream.audio(sound(500)) == ()
     assert say(stream, type="stop") == NOTHING
     finished = stream.finish(6.25)
     last, stopped = lines(finished.messages)
-    assert (last["text"], last["isFinal"], last["settledMs"]) == ("t400", True, 600)
+    assert (last["text"], last["isFinal"], last["settledMs"]) == ("t400 t600", True, 650)
     assert stopped == {
         "type": "stopped",
-        "text": "t0 t200 t400",
+        "text": "t0 t200 t400 t600",
         "sentences": 2,
         "durationMs": 1250,
         "logId": None,
         "audio": {
             "receivedMs": 681,
             "relayedMs": 650,
-            "recognizedMs": 600,
+            "recognizedMs": 650,
             "droppedMs": 31,
             "receivedBytes": 10901,
             "relayedBytes": 10400,
@@ -101,10 +101,10 @@ def test_the_account_balances_and_no_final_is_lost(before: list[int | str], behi
     stream = started(sampleRate=rate_hz)
     told: list[bytes] = []
     for number, step in enumerate(before):
-        told += stream.audio(step) if isinstance(step, int) else say(stream, type="finalize", id=number).messages
+        told += stream.audio(sound(step)) if isinstance(step, int) else say(stream, type="finalize", id=number).messages
     say(stream, type="stop")
     for late in behind:
-        assert stream.audio(late) == ()
+        assert stream.audio(sound(late)) == ()
     told += stream.finish(0.0).messages
     understood = [decode(message.decode()) for message in told]
     stopped = understood[-1]
@@ -124,25 +124,25 @@ def test_the_account_balances_and_no_final_is_lost(before: list[int | str], behi
 @given(st.lists(st.integers(0, 30_000), max_size=12))
 def test_any_cut_gives_the_same_words(cuts: list[int]) -> None:
     whole, cut_up = started(), started()
-    at_once = list(whole.audio(sum(cuts)))
-    assert [message for cut in cuts for message in cut_up.audio(cut)] == at_once
+    at_once = list(whole.audio(sound(sum(cuts))))
+    assert [message for cut in cuts for message in cut_up.audio(sound(cut))] == at_once
     assert whole.finish(0.0) == cut_up.finish(0.0)
 
 
 def test_finalize_settles_and_goes_on() -> None:
     stream = started()
-    stream.audio(7000)
+    stream.audio(sound(7000))
     final, finalized = lines(say(stream, type="finalize", id="field-1").messages)
-    assert (final["text"], final["isFinal"]) == ("t0", True)
+    assert (final["text"], final["isFinal"]) == ("t0 t200", True)
     assert finalized == {"type": "finalized", "id": "field-1", "audioMs": 218, "sentences": 1}
     assert [line["type"] for line in lines(say(stream, type="finalize").messages)] == ["finalized"]
-    (partial,) = lines(stream.audio(6400))
-    assert (partial["index"], partial["text"]) == (1, "t200")
+    (partial,) = lines(stream.audio(sound(12200)))
+    assert (partial["index"], partial["text"]) == (1, "t400")
 
 
 def test_audio_as_text() -> None:
     stream = started()
-    data = base64.b64encode(bytes(6400)).decode()
+    data = base64.b64encode(sound(6400)).decode()
     answer = say(stream, type="audio", data=data)
     assert [line["text"] for line in lines(answer.messages)] == ["t0"]
     last = say(stream, type="audio", data=data, isEnd=True)
@@ -159,9 +159,9 @@ def test_ping_and_cancel_before_and_after_start() -> None:
 
 def test_before_start() -> None:
     stream = GatewayStream("s1", Manner())
-    (error,) = lines(stream.audio(640))
+    (error,) = lines(stream.audio(sound(640)))
     assert (error["code"], error["fatal"]) == ("not_started", False)
-    assert stream.audio(640) == ()
+    assert stream.audio(sound(640)) == ()
     assert say(stream, type="stop") == NOTHING
     (ready,) = lines(say(stream, type="start").messages)
     assert ready["engineType"] == "16k_zh"
@@ -216,7 +216,7 @@ def test_silence() -> None:
     stream = started()
     for _ in range(IDLE_S):
         assert stream.tick() == NOTHING
-    for sign in (stream.alive, lambda: stream.audio(0), lambda: say(stream, type="ping")):
+    for sign in (stream.alive, lambda: stream.audio(b""), lambda: say(stream, type="ping")):
         sign()
         for _ in range(IDLE_S):
             assert stream.tick() == NOTHING

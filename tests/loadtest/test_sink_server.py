@@ -13,6 +13,7 @@ from loadtest.sink import server
 from loadtest.sink.gateway import GatewayStream
 from loadtest.sink.hearing import Manner
 from loadtest.sink.server import Sink
+from tests.loadtest.sink_support import sound
 
 GUARD_S = 30.0
 START = b'{"type":"start"}'
@@ -75,10 +76,10 @@ def test_messages_in_pieces() -> None:
             transport, peer = await ws_connect(lambda: Peer(), url)
             assert isinstance(peer, Peer)
             transport.send(WSMsgType.TEXT, START)
-            transport.send(WSMsgType.BINARY, bytes(3000), fin=False)
+            transport.send(WSMsgType.BINARY, sound(3000), fin=False)
             transport.send(WSMsgType.PING, b"in between")
-            transport.send(WSMsgType.CONTINUATION, bytes(3000), fin=False)
-            transport.send(WSMsgType.CONTINUATION, bytes(400))
+            transport.send(WSMsgType.CONTINUATION, sound(3000), fin=False)
+            transport.send(WSMsgType.CONTINUATION, sound(400))
             await until(lambda: '"text":"t0"' in peer.heard[-1])
             assert peer.pongs == [b"in between"]
             transport.send(WSMsgType.TEXT, b'{"type"', fin=False)
@@ -183,7 +184,7 @@ def masked(opcode: int, payload: bytes) -> bytes:
 
 
 LONGEST = 400_000  # bytes of `stopped`, which has all the text
-AUDIO = masked(2, bytes(64000))  # two seconds: a hundred results
+AUDIO = masked(2, sound(64000))  # two seconds: a hundred results
 
 
 def test_a_peer_that_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:

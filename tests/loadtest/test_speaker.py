@@ -307,3 +307,4 @@ async def test_a_service_that_never_reads_again_is_unanswered(autojump_clock: Mo
         record = await here.call(send_limit_s=3.0)
     assert record.ending is Ending.UNANSWERED
     assert record.problem == "the server did not read for 3 s"
+    assert record.backpressure_s == pytest.approx(3.0)

@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from loadtest.bounded import MAX_PROBLEMS, MAX_SLUGS, OTHER, count
 from loadtest.figures import SAMPLE_LATENCIES, STREAM_LATENCIES
 from loadtest.histograms import Histograms
 from loadtest.record import AudioAccount, Ending, StreamRecord, Transcript
 from loadtest.scenario import Behavior
-from loadtest.tally import MAX_PROBLEMS, MAX_SLUGS, OTHER, Tally, count
+from loadtest.tally import Tally
 from tests.loadtest.stream_records import RECORDS, completed, failed
 
 
@@ -94,6 +95,8 @@ def test_only_audio_in_which_nothing_was_to_be_heard_owes_no_first_partial() -> 
     assert tally_of(silent).missing("first_partial") == 0
     for transcript in (Transcript.TRUNCATED, Transcript.DIFFERENT, None):
         assert tally_of(completed(first_partial_s=None, transcript=transcript)).missing("first_partial") == 1
+    deaf = completed(first_partial_s=None, transcript=Transcript.DIFFERENT, behavior=Behavior.FROZEN)
+    assert tally_of(deaf).missing("first_partial") == 0
 
 
 def test_the_warm_up_is_counted_and_is_in_no_latency() -> None:

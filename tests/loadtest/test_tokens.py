@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jwt
 import pytest
+import trio
 
 from loadtest import tokens
 from loadtest.tokens import TokenError, TokenSource, checked, claims, first_line, mint, run_command, secret_of
@@ -83,6 +84,11 @@ async def test_a_command_prints_the_token(tmp_path: Path) -> None:
 async def test_a_command_that_fails_is_no_token(tmp_path: Path) -> None:
     with pytest.raises(TokenError, match=r"^--token-command ended with exit code 3$"):
         await run_command(command(tmp_path, "print('t-1'); raise SystemExit(3)"))
+
+
+async def test_a_command_that_prints_without_end_is_no_token(tmp_path: Path) -> None:
+    with trio.fail_after(20), pytest.raises(TokenError, match=r"printed more than 65536 bytes$"):
+        await run_command(command(tmp_path, "while True: print('t' * 1000)"))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from loadtest.run_options import add_command, read_options
 
 ROOT = Path(__file__).parents[2]
 MANIFEST = ROOT / "ops" / "k8s" / "loadtest-job.yaml"
-BEGIN_AT = "1767225600"
+BEGIN_AT = "32472144000"  # a time to come: one that is past is refused
 
 
 def documents() -> list[dict[str, Any]]:

@@ -33,7 +33,11 @@ async def test_trio_s_own_check_of_a_stream() -> None:
 async def test_a_full_stream_blocks_and_can_be_given_up() -> None:
     with trio.fail_after(GUARD_S):
         client, server = await make_clogged()
-        assert client.write_now(b"x" * 2**20) == 0
+        # Part of a record may be on its way: OpenSSL would send the rest of it, and say that this was what it sent.
+        with pytest.raises(trio.BrokenResourceError):
+            client.write_now(b"x" * 2**20)
+        with pytest.raises(trio.BrokenResourceError):
+            await client.send_all(b"x" * 2**20)
         with trio.move_on_after(0.1) as limit:
             await client.wait_send_all_might_not_block()
         assert limit.cancelled_caught
