@@ -18,6 +18,7 @@ network."""
 LINGER_BYTES: Final = 4 * 1024 * 1024
 """How much is read meanwhile: the rest of an upload that was refused."""
 _READ_BYTES: Final = 65536
+_READ_NOW_BYTES: Final = 16384  # a dozen frames of audio; the buffer is made anew for each read
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: see socket(7)
 
 
@@ -30,6 +31,7 @@ class Connection:
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
+        self._descriptor = stream.socket.fileno()
         self._replay = b""
         self._reading: trio.CancelScope | None = None
         self._ended = False
@@ -86,13 +88,14 @@ class Connection:
 
     def read_now(self) -> bytes | None:
         """What is there, b"" at the end, None when there is nothing yet. Raises as `receive_some`."""
+        if self._ended:
+            raise trio.ClosedResourceError
         try:
-            data = os.read(self.socket.fileno(), _READ_BYTES)
+            data = os.read(self._descriptor, _READ_NOW_BYTES)
         except BlockingIOError:
             return None
         except OSError as error:
             raise trio.BrokenResourceError(str(error)) from error
-        self.last_heard = trio.current_time()
         return data
 
     def write_now(self, data: bytes) -> int:
@@ -100,7 +103,7 @@ class Connection:
         if self._ended:
             raise trio.ClosedResourceError
         try:
-            return os.write(self.socket.fileno(), data)
+            return os.write(self._descriptor, data)
         except BlockingIOError:
             return 0
         except OSError as error:

@@ -11,6 +11,7 @@ import enum
 import re
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 MAX_HEAD_BYTES: Final = 16 * 1024
 """As h11 and Hypercorn have it. A request with a long token and every cookie of a browser has some 4 KiB."""
@@ -82,6 +83,15 @@ class HeadReader:
         return self._answer
 
 
+def is_target(target: bytes) -> bool:
+    """Whether a request target can be taken apart: applications fail on one like `http://[`."""
+    try:
+        urlsplit(target.decode("ascii")).port  # noqa: B018 - it raises for what is no number
+    except ValueError:
+        return False
+    return True
+
+
 def _read(data: bytes) -> Head | NotAHead | None:
     line, newline, _ = data.partition(b"\n")
     if not newline:
@@ -91,6 +101,8 @@ def _read(data: bytes) -> Head | NotAHead | None:
     # Judged as soon as it is there, so that the answer is the same when the rest came along with it.
     request = _REQUEST_LINE.fullmatch(line.removesuffix(b"\r"))
     if request is None:
+        return NotAHead.GARBAGE
+    if not is_target(request[2]):
         return NotAHead.GARBAGE
     if request[3] != b"1":
         return NotAHead.HTTP_VERSION

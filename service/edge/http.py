@@ -40,7 +40,7 @@ from wsproto.events import Message
 
 from service.edge.answers import retry_after_s
 from service.edge.connection import CONNECTION_KEY, Connection
-from service.edge.head import MAX_HEAD_BYTES
+from service.edge.head import MAX_HEAD_BYTES, is_target
 from service.lifecycle import Lifecycle, Phase
 from service.settings import MAX_MESSAGE_BYTES, Settings
 
@@ -244,7 +244,7 @@ class _Server(TCPServer):
         # more than a lock and the start of a task.
         if isinstance(event, Updated) and self.reader_ended.is_set():
             return
-        shielded = isinstance(event, Updated)
+        shielded = isinstance(event, Updated | Closed)
         with trio.CancelScope(deadline=trio.current_time() + _IDLE_TASK_S if shielded else math.inf, shield=shielded):
             await super().protocol_send(event)
 
@@ -279,8 +279,8 @@ class _Protocol(H11Protocol):
         """Where Hypercorn goes over to HTTP/2."""
 
     async def _create_stream(self, request: h11.Request) -> None:
-        if not request.http_version.startswith(b"1."):
-            await self._send_error_response(505)
+        if not request.http_version.startswith(b"1.") or not is_target(request.target):
+            await self._send_error_response(400 if request.http_version.startswith(b"1.") else 505)
             await self.send(Closed())
             return
         if any(name == b"sec-websocket-extensions" for name, _ in request.headers):

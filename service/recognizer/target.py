@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from service.failures import Slug, StreamFailed, problem
 from service.settings import RecognizerKind, TencentCredentials
 
 
@@ -23,6 +24,12 @@ class RecognizerDirectory:
     def __init__(self, target: RecognizerTarget | None = None) -> None:
         self.target = target
         """None while there is none: not configured, or the child is not up."""
+
+    def required(self) -> RecognizerTarget:
+        """Raises StreamFailed while there is none."""
+        if self.target is None:
+            raise StreamFailed(problem(Slug.RECOGNIZER_UNAVAILABLE, "The recognizer is not up."))
+        return self.target
 
     @property
     def state(self) -> str:

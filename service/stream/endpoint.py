@@ -128,6 +128,7 @@ def _taken_away(deps: Deps) -> Outcome:
 
 def _log_end(session: Session, outcome: Outcome, stream_id: str, lasted_s: float) -> None:
     account = session.uplink.account(session.transcript.recognized_ms)
+    first_result_s = session.observed.first_result_s
     log_event(
         _logger,
         logging.INFO,
@@ -142,9 +143,7 @@ def _log_end(session: Session, outcome: Outcome, stream_id: str, lasted_s: float
         dropped_ms=account.dropped_ms,
         sentences=session.transcript.sentences,
         recognizer_connections=session.observed.connections,
-        first_result_ms=None
-        if session.observed.first_result_s is None
-        else round(session.observed.first_result_s * 1000),
+        first_result_ms=None if first_result_s is None else round(first_result_s * 1000),
     )
 
 

@@ -3,14 +3,12 @@
 The *client task* reads what the client sends, keeps the clocks, and writes to the recognizer. The *recognizer task*
 opens a connection when one is wanted, and relays results until it has settled. They share the state below, which only
 changes between two awaits, and whichever ends first ends the stream. To follow a frame: `_serve_client` → `_take_audio`
-→ `_relay_audio` → recognizer → `_relay_results` → client.
+→ `_relay_audio` → recognizer → `_relay_results` → client. Both tasks sleep through most of a stream: while
+nothing is to be decided, audio goes through `_take_audio_now` and results through `_tell_now`, in the task of the pump
+that has read them. These take only what they can deal with without a wait; the rest comes to the two tasks.
 
-Both tasks sleep through the greater part of a stream: while nothing is to be decided, audio goes through
-`_take_audio_now` and results through `_tell_now`, in the task of the pump that has read them. These take only what they
-can deal with without a wait; everything else comes to the two tasks.
-
-Memory of a live stream: at most audio.BACKLOG_S of audio (320 kB) plus one batch of messages from the client, the
-settled text, and connection.MAX_WAITING_MESSAGES results.
+Memory of a live stream: at most audio.BACKLOG_S of audio (320 kB), the settled text, and what one read (64 KiB) brought
+from either side: behind messages that wait, nothing more is read.
 """
 
 import dataclasses
@@ -22,7 +20,6 @@ import trio
 from service.deps import Deps
 from service.failures import Problem, Slug, StreamFailed, problem
 from service.recognizer.connection import ConnectionGoneError, RecognizerConnection, failed, open_recognizer
-from service.recognizer.target import RecognizerTarget
 from service.recognizer.tencent import SentenceResult, Settled, Trouble
 from service.settings import MAX_MESSAGE_BYTES
 from service.stream import protocol, state
@@ -40,12 +37,10 @@ from service.stream.stereo import StereoWatch
 from service.stream.stream_settings import MP3, StreamSettings
 from service.stream.transcript import Transcript
 from service.stream.uplink_mp3 import uplink_for
-from service.telemetry.logs import get_logger
 
 IDLE_S: Final = 25.0  # two heartbeats of 10 s may be lost
 PAUSE_S: Final = 5.0  # Tencent may fail after 6 s without audio, and does after 15 s (document 1093/48982)
 FINISH_S: Final = 10.0  # from the last audio sent to everything settled; third parties wait 5 to 10 s
-_logger: Final = get_logger("stream")
 DEAF_S: Final = 1.0  # a send that took longer has kept us from reading the client
 MAX_MARKS: Final = 16  # `finalize` requests that wait; a person cannot ask faster
 
@@ -64,8 +59,7 @@ class Session:
         self._phase = Phase.DIALING  # the first connection is opened at once: `ready` needs the recognizer's word
         self._dial_wanted = trio.Event()
         self._dial_wanted.set()
-        self._connection: RecognizerConnection | None = None
-        """What audio is sent on; None while there is nothing to send on."""
+        self._connection: RecognizerConnection | None = None  # what audio is sent on, where there is something
         self._used = False
         self._dialed_mp3 = settings.is_mp3
         """Whether the last connection was opened for mp3."""
@@ -77,8 +71,7 @@ class Session:
         self._began_at = now
         self._accepted_at = now
         self._stopped_at = now
-        self._answer_by = math.inf
-        """When the recognizer must have settled what it was sent."""
+        self._answer_by = math.inf  # when the recognizer must have settled what it was sent
         self._read_at = now
         """Until when the client was not being listened to: while the backlog was full, or a send took its time."""
         self._finish_by = math.inf
@@ -365,8 +358,7 @@ class Session:
             clocks.append(self.uplink.next_due(now) if self.uplink.has_audio else self._pause_at())
         return min(clocks)
 
-    def _idle_at(self) -> float:
-        """Never behind `stop`: then we owe the client, and the recognizer's clocks bound that."""
+    def _idle_at(self) -> float:  # never behind `stop`: then we owe the client, and the recognizer's clocks bound that
         return math.inf if self.uplink.stopped else max(self._client.last_heard, self._read_at) + IDLE_S
 
     def _limit_at(self) -> float:
@@ -400,7 +392,7 @@ class Session:
             async with (
                 self._deps.admission.recognizer_slot(wait_s=slot_wait_s),
                 open_recognizer(
-                    self._target(),
+                    self._deps.recognizer.required(),
                     self._settings.recognizer_parameters(),
                     self._metrics,
                     pump=self._deps.pump,
@@ -411,12 +403,6 @@ class Session:
                 await self._begin(connection)
                 await self._relay_results(connection)
             slot_wait_s = SLOT_WAIT_S
-
-    def _target(self) -> RecognizerTarget:
-        target = self._deps.recognizer.target
-        if target is None:
-            raise StreamFailed(problem(Slug.RECOGNIZER_UNAVAILABLE, "The recognizer is not up."))
-        return target
 
     async def _begin(self, connection: RecognizerConnection) -> None:
         now = trio.current_time()

@@ -5,7 +5,7 @@ from typing import Final
 
 import trio
 
-_READ_BYTES: Final = 65536
+_READ_BYTES: Final = 16384
 
 
 class PlainSocket:

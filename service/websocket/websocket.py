@@ -283,15 +283,19 @@ class WebSocket:
             return b""
 
     async def _send_rest(self, frames: bytes, *, shield: bool) -> None:
-        self._is_finished = True  # half a frame may stay behind
-        deadline = trio.current_time() + self._send_s
-        with trio.CancelScope(deadline=deadline, shield=shield) as limit:
-            try:
-                await self._stream.send_all(self._leading + frames)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                raise WebSocketEnded from None
-            self._leading = b""
-            self._is_finished = False
+        """Send what could not be sent at once; the lock is held. A send that is cut off ends all sending."""
+        is_whole = False
+        try:
+            with trio.CancelScope(deadline=trio.current_time() + self._send_s, shield=shield) as limit:
+                while frames := self._leading + frames:
+                    self._leading = b""  # meanwhile answers to pings may come here
+                    await self._stream.send_all(frames)
+                    frames = b""
+                is_whole = True
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            raise WebSocketEnded from None
+        finally:
+            self._is_finished = self._is_finished or not is_whole
         if limit.cancelled_caught:
             raise WriteTooSlow
 

@@ -19,6 +19,7 @@ from websockets.speedups import apply_mask
 FAST_BYTES: Final = 64 * 1024
 """Larger frames go the long way, so that what has come of one is not copied again with each read."""
 
+_MASKS_BYTES: Final = 128
 _FINAL: Final = 0x80
 _MASKED: Final = 0x80
 _WHOLE_TEXT: Final = _FINAL | Opcode.TEXT
@@ -43,6 +44,7 @@ class Wire:
         self._mask_bit = _MASKED if side is Side.SERVER else 0
         self._max_message_bytes = max_message_bytes
         self._fast_bytes = min(FAST_BYTES, max_message_bytes)
+        self._masks = b""
         self._rest = b""
         """The beginning of a frame whose header is not whole, or that goes the short way."""
         self._owed = 0
@@ -222,5 +224,13 @@ class Wire:
             head = bytes((first, masked | 127)) + size.to_bytes(8, "big")
         if not masked:
             return head + payload
-        mask = os.urandom(4)
+        mask = self._next_mask()
         return b"".join((head, mask, apply_mask(payload, mask)))
+
+    def _next_mask(self) -> bytes:
+        """From a strong source (RFC 6455 section 10.3), which is asked once for many frames: it is a system call."""
+        mask, self._masks = self._masks[:4], self._masks[4:]
+        if len(mask) < 4:
+            self._masks = os.urandom(_MASKS_BYTES)
+            mask, self._masks = self._masks[:4], self._masks[4:]
+        return mask

@@ -29,6 +29,8 @@ from tests.support.edge import (
     [
         (b"\x16\x03\x01\x02\x00\x01\x00", 400),
         (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
+        (b"OPTIONS http://[ HTTP/1.1\r\nHost: test\r\n\r\n", 400),
+        (b"GET http://test:port/ HTTP/1.1\r\nHost: test\r\n\r\n", 400),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
         (b"GET / HTTP/1.1\r\na: " + b"b" * MAX_HEAD_BYTES, 431),
     ],
@@ -41,6 +43,23 @@ async def test_what_is_no_head_gets_a_short_answer(sent: bytes, status: int) -> 
         assert reply.status == status
         assert reply.headers["connection"] == "close"
         assert reply.envelope()["code"] == status
+        assert await client.ended()
+
+
+async def test_a_later_request_with_a_target_that_is_none() -> None:
+    async with running_edge(make_deps()) as running:
+        client = await HttpClient.connect(running.port)
+        await client.send(b"GET /health HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert (await client.reply()).status == 200
+        await client.send(b"OPTIONS http://[ HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert (await client.reply()).status == 400
+
+
+async def test_a_connection_that_is_to_be_closed_is() -> None:
+    async with running_edge(make_deps()) as running:
+        client = await HttpClient.connect(running.port)
+        await client.send(b"GET /health HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+        assert (await client.reply()).status == 200
         assert await client.ended()
 
 

@@ -68,7 +68,7 @@ async def test_hypercorn_send_after_close_busy_loop(serving: Serving) -> None:
         for _ in range(1000):
             with pytest.raises(ClientGone):
                 await client.send(BLOB)
-        assert turns_of_others - before >= 1000
+        assert turns_of_others - before >= 999  # the first or the last turn may be on the other side
         ended.set()
 
     async with serving(handler) as running, trio.open_nursery() as nursery:

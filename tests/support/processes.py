@@ -58,12 +58,12 @@ class Program:
 
 
 @contextlib.asynccontextmanager
-async def program(*command: str, guard_s: float = REAL_TIME_GUARD_S, **settings: str) -> AsyncIterator[Program]:
+async def program(*command: str, **settings: str) -> AsyncIterator[Program]:
     """Run `python -m command…` until the end of the `async with`; it is killed when it still runs then.
 
-    The test fails when all this takes longer than `guard_s`.
+    The test fails when all this takes longer than REAL_TIME_GUARD_S.
     """
-    with trio.fail_after(guard_s):
+    with trio.fail_after(REAL_TIME_GUARD_S):
         async with trio.open_nursery() as nursery:
             process = await trio.lowlevel.open_process(
                 [sys.executable, "-m", *command],
@@ -86,18 +86,18 @@ async def program(*command: str, guard_s: float = REAL_TIME_GUARD_S, **settings:
 
 
 @contextlib.asynccontextmanager
-async def gateway(*, guard_s: float = REAL_TIME_GUARD_S, **settings: str) -> AsyncIterator[tuple[Program, str]]:
+async def gateway(**settings: str) -> AsyncIterator[tuple[Program, str]]:
     """`python -m service` on a free port; its base URL."""
     chosen = {"HOST": "127.0.0.1", "PORT": "0", "AUTH_MODE": "off", **settings}
-    async with program("service", guard_s=guard_s, **chosen) as running:
+    async with program("service", **chosen) as running:
         yield running, (await running.first_line()).removeprefix("Serving on ")
 
 
 @contextlib.asynccontextmanager
-async def scripted_recognizer(script: Path | None = None, *, guard_s: float = REAL_TIME_GUARD_S) -> AsyncIterator[str]:
+async def scripted_recognizer(script: Path | None = None) -> AsyncIterator[str]:
     """`python -m service.localasr --engine script`; its address. The account is that of the test vectors."""
     faults = ["--script", str(script)] if script else []
-    async with program("service.localasr", "--engine", "script", *faults, guard_s=guard_s) as running:
+    async with program("service.localasr", "--engine", "script", *faults) as running:
         yield json.loads(await running.first_line())["url"]
 
 

@@ -1,9 +1,8 @@
 """What an upgrade request for a voice stream offers: its subprotocol and its token."""
 
 import pytest
-from werkzeug.datastructures import Headers
 
-from service.web.voice import bearer_of, chosen_subprotocol
+from service.stream.upgrade import bearer_of, chosen_subprotocol
 
 
 @pytest.mark.parametrize(
@@ -28,7 +27,7 @@ def test_chosen_subprotocol(offered: list[str], expected: str | None) -> None:
     [
         ({}, [], ""),
         ({"Authorization": "Bearer abc"}, [], "abc"),
-        ({"authorization": "bEARER   abc "}, [], "abc"),
+        ({"Authorization": "bEARER   abc "}, [], "abc"),
         ({"Authorization": "Bearer a b"}, [], "a b"),
         ({"token": "old"}, [], "old"),
         ({}, ["voice.v1", "bearer.sub"], "sub"),
@@ -46,4 +45,4 @@ def test_chosen_subprotocol(offered: list[str], expected: str | None) -> None:
     ],
 )
 def test_bearer_of(headers: dict[str, str], offered: list[str], expected: str) -> None:
-    assert bearer_of(Headers(headers), offered) == expected
+    assert bearer_of(headers.get("Authorization", ""), headers.get("token", ""), offered) == expected
