@@ -1,9 +1,11 @@
 """The speakers of a bench: `loadtest run` with a scenario of so many streams that open evenly and then talk at once."""
 
+import array
 import contextlib
 import json
 import math
 import subprocess
+import sys
 import time
 import wave
 from collections.abc import Iterator
@@ -25,7 +27,9 @@ AFTER_S: Final = 1.5
 SENTENCE_S: Final = 2.0
 """Of the sink: ten results, one for each 200 ms."""
 TALK_NAME: Final = "talk.wav"
-_SAMPLE: Final = Path(__file__).parents[1] / "samples" / "goforward.wav"
+_RATE_HZ: Final = 16000
+_PERIOD: Final = 80  # samples: 200 Hz
+_LOUD: Final = 8000
 _END_LIMIT_S: Final = 90.0
 _POLL_S: Final = 0.02
 
@@ -68,17 +72,20 @@ def scenario(name: str, *, per_s: float, for_s: float, objectives: tuple[str, ..
 
 
 def write_talk(directory: Path, length_s: float) -> None:
-    """`talk.wav`: a bundled sample again and again, to exactly that length.
+    """`talk.wav`: an even tone of exactly that length, so that there is sound, and a result of the sink, all the time.
 
     Whole sentences of the sink and no more, since what it settles at the end covers the audio up to its last word: the
     lateness of that one result would be the sink's manner, and one of a hundred is a p99.
     """
-    with wave.open(str(_SAMPLE), "rb") as sample:
-        parameters, heard = sample.getparams(), sample.readframes(sample.getnframes())
-    size = round(length_s * parameters.framerate) * parameters.sampwidth
+    samples = round(length_s * _RATE_HZ)
+    period = array.array("h", (round(_LOUD * math.sin(math.tau * at / _PERIOD)) for at in range(_PERIOD)))
+    if sys.byteorder == "big":
+        period.byteswap()
     with wave.open(str(directory / TALK_NAME), "wb") as talk:
-        talk.setparams(parameters)
-        talk.writeframes((heard * math.ceil(size / len(heard)))[:size])
+        talk.setnchannels(1)
+        talk.setsampwidth(2)
+        talk.setframerate(_RATE_HZ)
+        talk.writeframes((period.tobytes() * math.ceil(samples / _PERIOD))[: 2 * samples])
 
 
 class Speakers:

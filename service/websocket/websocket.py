@@ -227,12 +227,12 @@ class WebSocket:
         while not self._waiting:
             if self._fault is not None:
                 raise self._fault
+            if self._leading and not (self._lock.locked() or self._is_finished or self._is_at_end):
+                await self._flush()  # the answer to a close, too
+                continue
             if self._wire.is_over or self._is_at_end:
                 await trio.lowlevel.checkpoint()
                 raise WebSocketEnded(self._wire.close_code)
-            if self._leading and not self._lock.locked():
-                await self._flush()
-                continue
             self._receiver = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._give_up)
         await trio.lowlevel.checkpoint_if_cancelled()
