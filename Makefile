@@ -56,7 +56,8 @@ PURE := service/settings.py,service/failures.py,service/groups.py,service/text.p
 	service/stream/uplink_mp3.py,service/stream/stereo.py,service/stream/intake.py,service/stream/transcript.py,$\
 	service/stream/state.py,service/stream/outcome.py,service/recognizer/tencent.py,service/recognizer/tencent_api.py,$\
 	service/recognizer/formats.py,service/recognizer/durations.py,service/recognizer/splitting.py,$\
-	service/recognizer/preparation.py,service/recognizer/rate.py
+	service/recognizer/preparation.py,service/recognizer/rate.py,service/stream/upgrade.py,service/websocket/wire.py,$\
+	service/websocket/handshake.py
 coverage: $(DEV)
 	$(BIN)/coverage run --include='$(PURE)' -m pytest --quiet tests/pure
 	$(BIN)/coverage report --fail-under=100

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.edge.head import MAX_HEAD_BYTES, Head, HeadReader, NotAHead
+from service.edge.head import MAX_HEAD_BYTES, Head, HeadReader, NotAHead, is_target
 
 UPGRADE = (
     b"GET /test-ws?raw=1 HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n"
@@ -113,3 +113,21 @@ def test_any_bytes_have_one_answer_however_cut(data: bytes, cuts: list[int]) -> 
 def test_byte_by_byte_is_the_same(data: bytes) -> None:
     short = data[:400]
     assert in_pieces(short, list(range(len(short)))) == answer(short)
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (b"/path?query=1", True),
+        (b"*", True),
+        (b"http://host:80/path", True),
+        (b"http://[::1]:80/", True),
+        (b"http://[", False),
+        (b"http://host:port/", False),
+        (b"//host:99999/", False),
+    ],
+)
+def test_a_target_can_be_taken_apart(target: bytes, expected: bool) -> None:
+    assert is_target(target) is expected
+    head = answer(b"GET " + target + b" HTTP/1.1\r\nHost: test\r\n\r\n")
+    assert isinstance(head, Head) is expected
