@@ -9,6 +9,7 @@ from typing import Any, TextIO
 import msgspec
 
 from loadtest.messages import Result
+from loadtest.printing import printable
 from loadtest.spoken import Outcome, Report, describe
 
 _CLEAR_LINE = "\r\x1b[K"
@@ -45,11 +46,6 @@ class Caption:
         if self._drawn:
             print(_CLEAR_LINE, end="", file=self._out, flush=True)
             self._drawn = False
-
-
-def printable(text: str) -> str:
-    """The text without control characters: what a server sends must not steer the terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def clipped(text: str, columns: int) -> str:

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from loadtest.caption import printable
 from loadtest.compare import Comparison, Row, compare, shown, shown_difference, worse_rows
 from loadtest.histograms import HistogramError
+from loadtest.printing import printable
 from loadtest.summary import ObjectiveResult, Summary, SummaryError
 from loadtest.summary_files import read_summary
 

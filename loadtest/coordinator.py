@@ -40,6 +40,7 @@ from loadtest.tokens import REFUSED_SLUGS, RENEW_S, TokenError, TokenSource
 from loadtest.verdict import judge
 from loadtest.worker import INTERRUPT_LIMIT_S
 from loadtest.worker_wire import Job, Order, Word
+from service.cancellation import cancel_when
 
 BEGIN_IN_S: Final = 0.25  # until every worker has heard of the begin
 _SHOW_EVERY_S: Final = 1.0
@@ -164,7 +165,7 @@ class _Run:
     async def _all_prepared(self) -> bool:
         """Wait for all workers; whether they came that far before anything stopped the run."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_cancel_when, self._stop, nursery.cancel_scope)
+            nursery.start_soon(cancel_when, self._stop, nursery.cancel_scope)
             with trio.move_on_after(PREPARE_LIMIT_S):
                 for hand in self._hands:
                     await hand.prepared.wait()
@@ -347,8 +348,3 @@ class _Run:
 
 def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
-    await event.wait()
-    scope.cancel()

@@ -9,9 +9,9 @@ from typing import Final
 
 import msgspec
 
-from loadtest.caption import printable
 from loadtest.formats import plural
 from loadtest.merge import MergeError, merge
+from loadtest.printing import printable
 from loadtest.report import render
 from loadtest.series import Series
 from loadtest.summary import EXIT_CODES, SeriesPoint, Summary, SummaryError, encode

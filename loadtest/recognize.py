@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import trio
 
-from loadtest.caption import printable
+from loadtest.printing import printable
 from loadtest.urls import UrlError, recognize_url
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"

@@ -13,11 +13,12 @@ import trio
 
 from loadtest.audio import Track, frames
 from loadtest.behaviors import Talk
-from loadtest.caption import Caption, as_json, failure_line, printable, summary
+from loadtest.caption import Caption, as_json, failure_line, summary
 from loadtest.connection import Dial, Target
 from loadtest.conversation import Conversation
 from loadtest.messages import Result, ServerMessage, encode
 from loadtest.plan import PlannedCall
+from loadtest.printing import printable
 from loadtest.scenario import Audio, Behavior, Phone, Scenario, Stage
 from loadtest.speaker import Call, place_call
 from loadtest.spoken import Heard, Outcome, Report, report_of

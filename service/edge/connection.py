@@ -67,20 +67,13 @@ class Connection:
             return bytes(data)
         raise trio.ClosedResourceError  # `aclose` cancelled the read
 
-    async def receive_ready(self, max_bytes: int = _READ_BYTES) -> bytes:
-        """As `receive_some`, for a reader that nobody ends by `aclose`: it waits first, and reads once."""
-        if self._replay:
-            return await self.receive_some(max_bytes)
+    async def receive_ready(self) -> bytes:
+        """What `read_now` gives, after waiting for it; for a reader that nobody ends by `aclose`, and no `replay`."""
         while True:
             await trio.lowlevel.wait_readable(self.socket)
-            try:
-                data = os.read(self.socket.fileno(), max_bytes)
-            except BlockingIOError:
-                continue
-            except OSError as error:
-                raise trio.BrokenResourceError(str(error)) from error
-            self.last_heard = trio.current_time()
-            return data
+            data = self.read_now()
+            if data is not None:
+                return data
 
     def fileno(self) -> int:
         """Of the socket; -1 when it is closed."""

@@ -4,8 +4,9 @@ import io
 
 import pytest
 
-from loadtest.caption import Caption, clipped, printable
+from loadtest.caption import Caption, clipped
 from loadtest.messages import Result
+from loadtest.printing import printable
 
 
 class Terminal(io.StringIO):
