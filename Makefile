@@ -54,7 +54,7 @@ check: $(DEV)
 PURE := service/settings.py,service/failures.py,service/groups.py,service/text.py,service/edge/head.py,$\
 	service/stream/protocol.py,service/stream/stream_settings.py,service/stream/audio.py,service/stream/mp3.py,$\
 	service/stream/uplink_mp3.py,service/stream/stereo.py,service/stream/intake.py,service/stream/transcript.py,$\
-	service/stream/state.py,service/stream/outcome.py,service/recognizer/tencent.py,service/recognizer/tencent_api.py,$\
+	service/stream/audio_path.py,service/stream/state.py,service/stream/outcome.py,service/recognizer/tencent.py,service/recognizer/tencent_api.py,$\
 	service/recognizer/formats.py,service/recognizer/durations.py,service/recognizer/splitting.py,$\
 	service/recognizer/preparation.py,service/recognizer/rate.py,service/stream/upgrade.py,service/websocket/wire.py,$\
 	service/websocket/handshake.py

@@ -16,6 +16,8 @@ import trio
 
 T = TypeVar("T")
 _READ_BYTES: Final = 65536
+_RECORD_BYTES: Final = 16384
+"""What one read can give at most: a record (RFC 8446 section 5.1)."""
 
 
 class TlsStream(trio.abc.Stream):
@@ -78,9 +80,10 @@ class TlsStream(trio.abc.Stream):
         """
         if self._is_sending:
             raise trio.BusyResourceError("another task is using this stream")
-        self._check_sendable()
+        if self._is_cut:
+            self._check_sendable()
         try:
-            return self._socket.send(data)
+            return self._socket.write(data)
         except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
             return 0
         except (OSError, ValueError) as error:
@@ -92,9 +95,8 @@ class TlsStream(trio.abc.Stream):
 
     def read_now(self) -> bytes | None:
         """What is there, b"" at the end, None when there is nothing yet. Raises as `receive_some`."""
-        self._check_open()
         try:
-            return self._socket.recv(_READ_BYTES)
+            return self._socket.read(_RECORD_BYTES)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return None
         except (OSError, ValueError) as error:

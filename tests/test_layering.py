@@ -40,6 +40,7 @@ PURE = (
     "service.stream.protocol",
     "service.stream.stream_settings",
     "service.stream.audio",
+    "service.stream.audio_path",
     "service.stream.intake",
     "service.stream.mp3",
     "service.stream.uplink_mp3",

@@ -50,8 +50,10 @@ def short_answer(status: int, message: str, *, retry: bool = False) -> bytes:
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
         "content-type: application/json",
         f"content-length: {len(body)}",
-        "connection: close",
+        "connection: close, upgrade" if status == HTTPStatus.UPGRADE_REQUIRED else "connection: close",
     ]
+    if status == HTTPStatus.UPGRADE_REQUIRED:
+        lines.append("upgrade: websocket")  # RFC 9110 section 15.5.22
     if retry:
         lines.append(f"retry-after: {retry_after_s()}")
     return "\r\n".join([*lines, "", ""]).encode("ascii") + body

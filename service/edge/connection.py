@@ -1,12 +1,13 @@
 """One accepted TCP connection, as Hypercorn and the voice endpoint use it."""
 
 import contextlib
-import os
 import socket
 import struct
 from typing import Final
 
 import trio
+
+from service.websocket.plain import ReadySocket
 
 CONNECTION_KEY: Final = "voice.connection"
 """Where the ASGI scope has the `Connection` of a request. Absent under plain Hypercorn."""
@@ -18,11 +19,10 @@ network."""
 LINGER_BYTES: Final = 4 * 1024 * 1024
 """How much is read meanwhile: the rest of an upload that was refused."""
 _READ_BYTES: Final = 65536
-_READ_NOW_BYTES: Final = 16384  # a dozen frames of audio; the buffer is made anew for each read
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: see socket(7)
 
 
-class Connection:
+class Connection(ReadySocket):
     """A stream for Hypercorn (`receive_some`, `send_all`, `send_eof`, `aclose`, `socket`) that we can end.
 
     Hypercorn's `aclose` ends the conversation only: its reader and writer see a closed stream, and the socket stays for
@@ -30,8 +30,8 @@ class Connection:
     """
 
     def __init__(self, stream: trio.SocketStream) -> None:
+        super().__init__(stream.socket.fileno())
         self._stream = stream
-        self._descriptor = stream.socket.fileno()
         self._replay = b""
         self._reading: trio.CancelScope | None = None
         self._ended = False
@@ -51,11 +51,12 @@ class Connection:
         """Makes `data`, which was read already, the next that `receive_some` returns."""
         self._replay = data
 
-    async def receive_some(self, max_bytes: int = _READ_BYTES) -> bytes:
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """The next bytes, or b"" at the end. Raises trio.ClosedResourceError after `aclose` or `close`, also when they
         come while it waits, and trio.BrokenResourceError when the peer reset the connection."""
         if self._ended:
             raise trio.ClosedResourceError
+        max_bytes = max_bytes or _READ_BYTES
         if self._replay:
             await trio.lowlevel.checkpoint()
             data, self._replay = self._replay[:max_bytes], self._replay[max_bytes:]
@@ -66,41 +67,6 @@ class Connection:
                 self.last_heard = trio.current_time()
             return bytes(data)
         raise trio.ClosedResourceError  # `aclose` cancelled the read
-
-    async def receive_ready(self) -> bytes:
-        """What `read_now` gives, after waiting for it; for a reader that nobody ends by `aclose`, and no `replay`."""
-        while True:
-            await trio.lowlevel.wait_readable(self.socket)
-            data = self.read_now()
-            if data is not None:
-                return data
-
-    def fileno(self) -> int:
-        """Of the socket; -1 when it is closed."""
-        return self.socket.fileno()
-
-    def read_now(self) -> bytes | None:
-        """What is there, b"" at the end, None when there is nothing yet. Raises as `receive_some`."""
-        if self._ended:
-            raise trio.ClosedResourceError
-        try:
-            data = os.read(self._descriptor, _READ_NOW_BYTES)
-        except BlockingIOError:
-            return None
-        except OSError as error:
-            raise trio.BrokenResourceError(str(error)) from error
-        return data
-
-    def write_now(self, data: bytes) -> int:
-        """Writes what the kernel takes without a wait, and returns how many bytes that were. Raises as `send_all`."""
-        if self._ended:
-            raise trio.ClosedResourceError
-        try:
-            return os.write(self._descriptor, data)
-        except BlockingIOError:
-            return 0
-        except OSError as error:
-            raise trio.BrokenResourceError(str(error)) from error
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Writes everything. Raises trio.ClosedResourceError once the connection has ended; `abort` in another task
@@ -118,6 +84,7 @@ class Connection:
     async def aclose(self) -> None:
         """Ends the conversation; the socket is left for `linger` and `close`."""
         self._ended = True
+        self.forget()
         self._shut_down_writing()
         if self._reading is not None:
             self._reading.cancel()
@@ -142,6 +109,7 @@ class Connection:
     def close(self) -> None:
         """Closes the socket now. Tasks that wait for it get trio.ClosedResourceError. May be called again."""
         self._ended = True
+        self.forget()
         self.socket.close()
         if self.shielded is not None:
             self.shielded.cancel()

@@ -43,6 +43,7 @@ class Head:
     """Names in lower case, values without white space around them."""
     size: int
     """How many bytes of what was read the head takes; the rest belongs to what follows it."""
+    is_http_1_0: bool = False
 
     @property
     def path(self) -> str:
@@ -51,7 +52,12 @@ class Head:
 
     @property
     def is_websocket_upgrade(self) -> bool:
-        """Whether Hypercorn would take this for a WebSocket: RFC 6455 section 4.2.1, items 1, 3 and 4."""
+        """Whether this asks for a WebSocket: RFC 6455 section 4.2.1, items 1, 3 and 4."""
+        return not self.is_http_1_0 and self.wants_websocket
+
+    @property
+    def wants_websocket(self) -> bool:
+        """As `is_websocket_upgrade`, in any version of HTTP: 1.0 has no upgrades (RFC 9110 section 7.8)."""
         return (
             self.method == "GET"
             and "upgrade" in self._tokens(b"connection")
@@ -117,4 +123,5 @@ def _read(data: bytes) -> Head | NotAHead | None:
         if header is None:
             return NotAHead.GARBAGE
         headers.append((header[1].lower(), header[2]))
-    return Head(request[1].decode("ascii"), request[2].decode("ascii"), tuple(headers), end.end())
+    is_http_1_0 = request[4] == b"0"
+    return Head(request[1].decode("ascii"), request[2].decode("ascii"), tuple(headers), end.end(), is_http_1_0)

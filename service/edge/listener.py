@@ -44,6 +44,10 @@ _SENTENCES: Final = {
     NotAHead.TOO_LARGE: f"The head of a request may have {MAX_HEAD_BYTES} bytes.",
     NotAHead.HTTP_VERSION: "This port speaks HTTP/1.1.",
 }
+_NEEDS_HTTP_1_1: Final = (
+    "A WebSocket needs HTTP/1.1, and this request came as HTTP/1.0: a proxy on the way may have to be told "
+    "(nginx: proxy_http_version 1.1)."
+)
 
 
 async def open_listeners(host: str, port: int) -> list[trio.SocketListener]:
@@ -163,6 +167,9 @@ class Edge:
         if not isinstance(head, Head):
             if head is not None:
                 await _answer(connection, head)
+            return
+        if head.is_http_1_0 and head.wants_websocket:
+            await _answer(connection, short_answer(426, _NEEDS_HTTP_1_1))
             return
         settings = self._deps.settings
         verdict = judge(

@@ -15,7 +15,7 @@ from service.deps import Deps
 from service.edge.connection import Connection
 from service.edge.head import Head
 from service.settings import MAX_MESSAGE_BYTES
-from service.stream.client import ClientGone, ClientTooSlow
+from service.stream.client import TICK_S, ClientGone, ClientTooSlow, Taker
 from service.stream.endpoint import serve_stream
 from service.stream.upgrade import bearer_of, chosen_subprotocol
 from service.web.echo import PATHS as ECHO_PATHS
@@ -23,7 +23,7 @@ from service.web.echo import Echo, is_quiet
 from service.web.voice import PATH
 from service.websocket.handshake import answer_upgrade
 from service.websocket.pump import Pump
-from service.websocket.websocket import Taker, WebSocket, WebSocketEnded, WriteTooSlow
+from service.websocket.websocket import WebSocket, WebSocketEnded, WriteTooSlow
 from service.websocket.wire import Wire
 
 SEND_S: Final = 5.0
@@ -33,7 +33,6 @@ CLOSE_S: Final = 2.0
 """How long the client may take to answer a close frame: two round trips of a bad mobile network."""
 PING_EVERY_S: Final = 10.0
 """Under half of the 25 s without a byte after which a client counts as gone, so that one lost ping is no end."""
-LOOK_EVERY_S: Final = 1.0
 HANDSHAKE_S: Final = 5.0
 
 
@@ -44,9 +43,8 @@ class VoiceClient:
         """`end` must be called before the connection is closed."""
         self._connection = connection
         self._wire = wire
-        stream = _Ready(connection)
-        self._socket = WebSocket(stream, wire, early=early, send_s=SEND_S)
-        self._socket.start_pump(pump, stream)
+        self._socket = WebSocket(connection, wire, early=early, send_s=SEND_S)
+        self._socket.start_pump(pump, connection)
         self._ping_at = trio.current_time() + PING_EVERY_S
 
     @property
@@ -72,7 +70,7 @@ class VoiceClient:
         except WebSocketEnded:
             raise ClientGone from None
         except WriteTooSlow:
-            self._connection.abort()
+            self._cut_off()
             raise ClientTooSlow from None
 
     async def close(self, code: int, reason: str) -> None:
@@ -81,11 +79,12 @@ class VoiceClient:
         A client that is gone, or does not answer, is no error; one that takes not even the close frame is reset.
         """
         if not await self._socket.close(code, reason, CLOSE_S):
-            self._connection.abort()
+            self._cut_off()
 
-    def relay_to(self, taker: Taker | None) -> None:
+    def relay_to(self, taker: Taker | None) -> bool:
         """See `Client.relay_to`."""
         self._socket.taker = taker
+        return self._socket.is_pumped
 
     @property
     def can_send_now(self) -> bool:
@@ -103,34 +102,23 @@ class VoiceClient:
         except WebSocketEnded:
             raise ClientGone from None
         except WriteTooSlow:
-            self._connection.abort()
+            self._cut_off()
             raise ClientTooSlow from None
 
     def end(self) -> None:
         """Read nothing more."""
         self._socket.stop_pump()
 
-    def keep_alive(self, now: float) -> None:
-        """Sends a ping when one is due."""
+    def _cut_off(self) -> None:
+        self.end()
+        self._connection.abort()
+
+    def tick(self, now: float) -> None:
+        """Does what is due without anything having come."""
+        self._socket.tick(now)
         if now >= self._ping_at:
             self._ping_at = now + PING_EVERY_S
             self._socket.ping()
-
-
-class _Ready:
-    """The connection, read in the way that costs least."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self.fileno = connection.fileno
-        self.read_now = connection.read_now
-        self.write_now = connection.write_now
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        return await self._connection.receive_ready()
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._connection.send_all(data)
 
 
 class VoiceServer:
@@ -167,12 +155,12 @@ class VoiceServer:
             client.end()
 
     async def keep_alive(self) -> None:
-        """Ping the clients, until cancelled. One task for all: it looks every LOOK_EVERY_S."""
+        """Keep the clients' clocks, until cancelled: one task for all."""
         while True:
-            await trio.sleep(LOOK_EVERY_S)
+            await trio.sleep(TICK_S)
             now = trio.current_time()
             for client in self._clients:
-                client.keep_alive(now)
+                client.tick(now)
 
     async def _shake_hands(
         self,

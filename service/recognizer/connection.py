@@ -1,8 +1,8 @@
 """One recognizer connection: the driver of Tencent's protocol over our WebSocket.
 
 Owner of these deadlines: connecting (TCP, TLS and upgrade), the first message, each send, the close. A send that
-failed or ran out of time leaves half a frame behind, so nothing is ever sent after it. What came with one read waits
-here until it is received; nothing more is read meanwhile, so that TCP holds the recognizer back.
+failed or ran out of time leaves half a frame behind, so nothing is ever sent after it. While nobody receives nothing
+more is read than one read brings, so that TCP holds the recognizer back.
 
 The signed URL is a credential: it is in no log line and in no exception that leaves this file.
 """
@@ -39,6 +39,9 @@ SEND_S: Final = 5.0
 CLOSE_S: Final = 2.0
 MAX_MESSAGE_BYTES: Final = 1024 * 1024  # a sentence of 90 s with its words is below 50 kB
 
+Taker = Callable[[SentenceResult, float], bool]
+"""Takes a result at once, without a wait, at a time of Trio's clock; whether it has."""
+
 Dial = Callable[[str], Awaitable[trio.abc.Stream]]
 """Opens a connection to a `ws://` or `wss://` address, TLS included."""
 
@@ -62,7 +65,7 @@ class RecognizerConnection:
     ) -> None:
         self._stream = stream
         self._wire = Wire(Side.CLIENT, MAX_MESSAGE_BYTES)
-        over = PlainSocket(stream) if isinstance(stream, trio.SocketStream) else stream
+        self._over = over = PlainSocket(stream) if isinstance(stream, trio.SocketStream) else stream
         self._socket = WebSocket(over, self._wire, early=early, send_s=SEND_S)
         if pump is not None and isinstance(over, PlainSocket | TlsStream):
             self._socket.start_pump(pump, over)
@@ -71,8 +74,6 @@ class RecognizerConnection:
         self._metrics = metrics
         self._waiting: deque[bytes | str] = deque()
         """Messages that came with the last read, and were not looked at yet."""
-        self._said: deque[RecognizerMessage] = deque()
-        """What the last message said and was not received yet."""
         self.voice_id = voice_id
         self.sent_bytes = 0
 
@@ -90,34 +91,44 @@ class RecognizerConnection:
         """Say that no audio follows. Raises as `send_audio`."""
         await self._send(self._wire.encode(tencent.END_MESSAGE))
 
-    async def receive(self) -> SentenceResult | Settled:
-        """The next thing the recognizer says. Raises StreamFailed for an error, a garbled message or the end.
+    async def receive(self) -> list[SentenceResult | Settled]:
+        """All that the recognizer has said by now, at least one thing, in order.
 
+        Raises StreamFailed for an error, a garbled message or the end, when all that was said before was returned.
         Waits as long as it takes. Cancelled, it loses nothing.
         """
-        if not self._said:
-            self._said.extend(await self._receive())
-        said = self._said.popleft()
-        if isinstance(said, SentenceResult | Settled):
-            return said
-        raise self._failed(Trouble.GARBLED, "The recognizer spoke out of turn.")
+        if not self._waiting:
+            await self._wait()
+        heard: list[SentenceResult | Settled] = []
+        while self._waiting:
+            try:
+                said = tencent.decode(self._waiting[0])
+            except tencent.GarbledError:
+                said = []
+            results = [one for one in said if isinstance(one, SentenceResult | Settled)]
+            if heard and not results:
+                break  # an error, for the next call
+            self._waiting.popleft()
+            heard += results
+            if not results:
+                raise self._unwanted(said)
+        return heard
 
-    def relay_to(self, taker: Callable[[SentenceResult], bool] | None) -> None:
+    def relay_to(self, taker: Taker | None) -> None:
         """Offer results to `taker` first while a task waits in `receive`: it says whether it has taken this one.
 
         It is called when they come, without a task switch; over what is no socket this is ignored.
         """
         self._socket.taker = None if taker is None else partial(self._offer, taker)
 
-    def _offer(self, taker: Callable[[SentenceResult], bool], messages: list[bytes | str]) -> int:
+    @staticmethod
+    def _offer(taker: Taker, messages: list[bytes | str], now: float) -> int:
         for number, message in enumerate(messages):
             try:
                 said = tencent.decode(message)
             except tencent.GarbledError:
                 return number
-            if self._said or self._waiting or len(said) != 1 or not isinstance(said[0], SentenceResult):
-                return number
-            if not taker(said[0]):
+            if len(said) != 1 or not isinstance(said[0], SentenceResult) or not taker(said[0], now):
                 return number
         return len(messages)
 
@@ -137,14 +148,22 @@ class RecognizerConnection:
         await self._sending(self._socket.flush())
 
     def end(self) -> None:
-        """Read nothing more: before the stream is closed."""
-        self._socket.stop_pump()
+        """Read and write nothing more: before the stream is closed."""
+        self._socket.end()
+        if isinstance(self._over, PlainSocket):
+            self._over.forget()
 
     async def wait_accepted(self) -> None:
         """Wait for the first message. Raises StreamFailed when it refuses the stream or does not come in time."""
         with trio.move_on_after(FIRST_MESSAGE_S) as limit:
-            if await self._receive() != [tencent.Accepted()]:
-                raise self._failed(Trouble.GARBLED, "The recognizer did not begin with its handshake.")
+            if not self._waiting:
+                await self._wait()
+            try:
+                said = tencent.decode(self._waiting.popleft())
+            except tencent.GarbledError:
+                said = []
+            if said != [tencent.Accepted()]:
+                raise self._unwanted(said)
         if limit.cancelled_caught:
             raise self._failed(
                 Trouble.FIRST_MESSAGE_TIMEOUT, f"The recognizer did not answer within {FIRST_MESSAGE_S:g} s."
@@ -169,26 +188,27 @@ class RecognizerConnection:
         except WriteTooSlow:
             raise self._failed(Trouble.SEND_TIMEOUT, f"The recognizer took no audio for {SEND_S:g} s.") from None
 
-    async def _receive(self) -> list[RecognizerMessage]:
-        """What the next message says; nothing of it is an error."""
+    async def _wait(self) -> None:
+        """Until something was said."""
         try:
-            if not self._waiting:
-                self._waiting.extend(await self._socket.receive())
-            said = tencent.decode(self._waiting.popleft())
+            self._waiting.extend(await self._socket.receive())
         except WebSocketEnded:
             if self._wire.has_broken_the_protocol:
                 raise self._failed(Trouble.GARBLED, "The recognizer does not speak WebSocket as expected.") from None
             raise self._failed(Trouble.LOST, "The recognizer closed the connection.") from None
-        except tencent.GarbledError:
-            raise self._failed(Trouble.GARBLED, "The recognizer sent something else than its protocol.") from None
-        if isinstance(said[0], tencent.Refused):
-            self._metrics.recognizer_errors.labels(tencent.code_label(said[0].code)).inc()
-            raise StreamFailed(
-                tencent.problem_of(
-                    said[0], engine=self._engine, engines=self._target.engines, retry_after_ms=retry_hint_ms()
-                )
+
+    def _unwanted(self, said: list[RecognizerMessage]) -> StreamFailed:
+        """The failure for a message that has no place here; empty when it is none of the protocol."""
+        if not said:
+            return self._failed(Trouble.GARBLED, "The recognizer sent something else than its protocol.")
+        if not isinstance(said[0], tencent.Refused):
+            return self._failed(Trouble.GARBLED, "The recognizer spoke out of turn.")
+        self._metrics.recognizer_errors.labels(tencent.code_label(said[0].code)).inc()
+        return StreamFailed(
+            tencent.problem_of(
+                said[0], engine=self._engine, engines=self._target.engines, retry_after_ms=retry_hint_ms()
             )
-        return said
+        )
 
     def _failed(self, trouble: Trouble, message: str) -> StreamFailed:
         return failed(trouble, message, self._metrics)

@@ -58,8 +58,7 @@ def resource(credentials: TencentCredentials, parameters: Parameters, *, now_s: 
     return f"/asr/v2/{credentials.app_id}?{query}&signature={quote(signed_as, safe='')}"
 
 
-@dataclass(frozen=True, slots=True)
-class HeardWord:
+class HeardWord(msgspec.Struct, frozen=True):
     """A word of a sentence, on the clock of its connection."""
 
     text: str
@@ -68,8 +67,7 @@ class HeardWord:
     stable: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SentenceResult:
+class SentenceResult(msgspec.Struct, frozen=True):
     """A sentence as far as it is heard; it is replaced by the next result of its index until it is settled."""
 
     index: int

@@ -14,7 +14,7 @@ import abc
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from service.failures import Problem
 from service.stream.protocol import AudioAccount
@@ -40,8 +40,7 @@ class Mark:
     """Of a `finalize`: echoed in `finalized`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(NamedTuple):
     """Audio for one message to the recognizer."""
 
     audio: bytes
@@ -98,6 +97,7 @@ class AnyUplink(abc.ABC):
         self._relayed = 0
         """The position of the first audio that was not sent, since nothing is skipped."""
         self._dropped = 0
+        self.first_audio_at = math.inf
         self.last_audio_at = -math.inf
 
     # -- what differs between codings ---------------------------------------------------------------------------------
@@ -206,12 +206,15 @@ class AnyUplink(abc.ABC):
             self.drop_waiting()
         return mark
 
-    def _arrived(self, now: float) -> None:
-        """Take note that audio came."""
+    def _arrived(self, position: int, now: float) -> None:
+        """Take note that audio came, up to here."""
         self.last_audio_at = now
-        if self._arrivals and now - self._arrivals[-1][1] < ARRIVALS_APART_S:
-            now = self._arrivals.pop()[1]
-        self._arrivals.append((self.position, now))
+        if self.first_audio_at > now:
+            self.first_audio_at = now
+        arrivals = self._arrivals
+        if arrivals and now - arrivals[-1][1] < ARRIVALS_APART_S:
+            now = arrivals.pop()[1]
+        arrivals.append((position, now))
 
     # -- to the recognizer --------------------------------------------------------------------------------------------
 
@@ -220,14 +223,23 @@ class AnyUplink(abc.ABC):
         self._pacer = Pacer(self._units_per_ms * 1000, now)
         return self._relayed
 
+    @property
+    def has_packet(self) -> bool:
+        """Whether as much audio waits as makes a whole packet."""
+        return self.waiting >= self._packet_units
+
+    def is_ripe(self, now: float) -> bool:
+        """Whether a packet waits that would be sent now, if the pace allows it."""
+        return self._next_size(now) > 0
+
     def take_due(self, now: float) -> list[Packet]:
         """The packets to send now, within the pace. A short packet is due at a mark or when audio has paused."""
         packets = []
-        size = self._next_size(now)
-        while size and size <= self._pacer.allowance(now):
+        allowance = self._pacer.allowance(now)
+        while 0 < (size := self._next_size(now)) <= allowance:
             self._pacer.spend(size)
+            allowance -= size
             packets.append(self._take(size))
-            size = self._next_size(now)
         return packets
 
     def sent(self, now: float) -> None:
@@ -263,6 +275,7 @@ class AnyUplink(abc.ABC):
         return self._whole(self._marks[0].position - self._relayed if self._marks else self.waiting)
 
     def _next_size(self, now: float) -> int:
+        """What the next packet has; 0 when none is due. The pace comes on top."""
         sendable = self._sendable()
         if sendable >= self._packet_units:
             return self._packet_units
@@ -275,11 +288,12 @@ class AnyUplink(abc.ABC):
     def _take(self, size: int) -> Packet:
         audio, new = self._pop(size)
         self._relayed += new
-        while self._arrivals[0][0] < self._relayed:
-            self._arrivals.popleft()
-        complete_at = self._arrivals[0][1]
-        if self._arrivals[0][0] == self._relayed:
-            self._arrivals.popleft()
+        arrivals, relayed = self._arrivals, self._relayed
+        while arrivals[0][0] < relayed:
+            arrivals.popleft()
+        position, complete_at = arrivals[0]
+        if position == relayed:
+            arrivals.popleft()
         return Packet(audio, complete_at)
 
 
@@ -313,8 +327,13 @@ class Uplink(AnyUplink):
         if self._stopped:
             self._dropped += len(data)
             return
-        self._waiting += data
-        self._arrived(now)
+        waiting = self._waiting
+        waiting += data
+        self._arrived(self._relayed + len(waiting), now)
+
+    @property
+    def has_packet(self) -> bool:
+        return len(self._waiting) >= self._packet_units
 
     def drop_waiting(self) -> None:
         self._dropped += len(self._waiting)

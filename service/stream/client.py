@@ -1,7 +1,12 @@
 """What a session needs from the connection to its client, whichever transport serves it."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
+
+TICK_S: Final = 0.5
+"""How often a taker is called when nothing comes. It is what a clock of relayed audio may be late."""
+
+Taker = Callable[[list[bytes | str], float], int]
 
 
 class ClientGone(Exception):
@@ -30,10 +35,11 @@ class Client(Protocol):
         ClientGone.
         """
 
-    def relay_to(self, taker: Callable[[list[bytes | str]], int] | None) -> None:
+    def relay_to(self, taker: Taker | None) -> bool:
         """Offer messages to `taker` first while a task waits in `receive`: it returns how many of them it has taken.
 
-        It is called when they come, without a task switch. A transport that cannot do so ignores this.
+        It is called when they come, without a task switch, and with no messages every TICK_S, both with the time on
+        Trio's clock. Returns whether the transport can do so.
         """
 
     @property

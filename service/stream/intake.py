@@ -40,6 +40,11 @@ class Intake:
         self._tail = b""
         """The end of what was searched for a WebM header, in which one may begin."""
 
+    @property
+    def is_done(self) -> bool:
+        """Whether `feed` will return whatever it is given: all that follows is audio."""
+        return self._held is None and self._left is None and self._searched_bytes >= WEBM_SEARCH_BYTES
+
     def feed(self, data: bytes) -> bytes | Problem:
         """The audio that these bytes complete (may be empty), or why this cannot be streamed."""
         if self._searched_bytes < WEBM_SEARCH_BYTES and self._finds_webm(data):

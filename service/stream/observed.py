@@ -1,38 +1,50 @@
 """What is measured of one stream, for the metrics and for its line in the log."""
 
 from collections.abc import Iterable
+from typing import Final
 
-from service.stream.audio import Packet
+from service.stream.audio import AnyUplink, Packet
 from service.telemetry.metrics import Metrics
+
+REPORT_EVERY_S: Final = 1.0
+"""Audio is added to the metrics in sums, not frame by frame: a scrape comes every few seconds."""
 
 
 class Observed:
     """The stopwatch of one stream. Times are any monotonic clock's, in seconds."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, now: float) -> None:
         self._metrics = metrics
-        self._first_audio_at: float | None = None
+        self._report_at = now
+        self._received_s = 0.0
+        self._relayed_s = 0.0
         self.first_result_s: float | None = None
         """From the first audio to the first result."""
         self.connections = 0
         """Recognizer connections that were accepted."""
 
-    def heard(self, audio_s: float, now: float) -> None:
-        """So much audio came from the client."""
-        if self._first_audio_at is None:
-            self._first_audio_at = now
-        self._metrics.audio_received.inc(audio_s)
+    def audio(self, uplink: AnyUplink, now: float) -> None:
+        """Report what came from the client and what went to the recognizer, when it is time again."""
+        if now >= self._report_at:
+            self._report_at = now + REPORT_EVERY_S
+            self.audio_at_last(uplink)
 
-    def relayed(self, packets: Iterable[Packet], audio_s: float, now: float) -> None:
-        """These packets, so much of the client's audio, went to the recognizer."""
-        self._metrics.audio_relayed.inc(audio_s)
+    def audio_at_last(self, uplink: AnyUplink) -> None:
+        """Report what was not reported yet. What could not be sent in the end was never reported as sent."""
+        received_s, relayed_s = uplink.in_s(uplink.received), uplink.in_s(uplink.relayed)
+        self._metrics.audio_received.inc(received_s - self._received_s)
+        self._metrics.audio_relayed.inc(relayed_s - self._relayed_s)
+        self._received_s, self._relayed_s = received_s, relayed_s
+
+    def relayed(self, packets: Iterable[Packet], now: float) -> None:
+        """These packets went to the recognizer."""
         for packet in packets:
             self._metrics.gateway_delay.observe(now - packet.complete_at)
 
-    def told(self, now: float) -> None:
+    def told(self, uplink: AnyUplink, now: float) -> None:
         """A result went to the client."""
-        if self.first_result_s is None and self._first_audio_at is not None:
-            self.first_result_s = now - self._first_audio_at
+        if self.first_result_s is None and uplink.first_audio_at <= now:
+            self.first_result_s = now - uplink.first_audio_at
             self._metrics.first_partial.observe(self.first_result_s)
 
     def settled(self, since_stop_s: float) -> None:

@@ -2,16 +2,15 @@
 
 The *client task* reads what the client sends, keeps the clocks, and writes to the recognizer. The *recognizer task*
 opens a connection when one is wanted, and relays results until it has settled. They share the state below, which only
-changes between two awaits, and whichever ends first ends the stream. To follow a frame: `_serve_client` → `_take_audio`
-→ `_relay_audio` → recognizer → `_relay_results` → client. Both tasks sleep through most of a stream: while
-nothing is to be decided, audio goes through `_take_audio_now` and results through `_tell_now`, in the task of the pump
-that has read them. These take only what they can deal with without a wait; the rest comes to the two tasks.
+changes between two awaits, and whichever ends first ends the stream. To follow a frame: `_serve_client` → `_feed` →
+`_relay_audio` → recognizer → `_relay_results` → client. Both tasks sleep through most of a stream: while nothing is to
+be decided, audio goes through `_relay_now` and results through `_tell_now`, in the task of the pump that has read them.
+These take only what they can deal with without a wait; the rest comes to the two tasks.
 
 Memory of a live stream: at most audio.BACKLOG_S of audio (320 kB), the settled text, and what one read (64 KiB) brought
 from either side: behind messages that wait, nothing more is read.
 """
 
-import dataclasses
 import math
 from typing import Final
 
@@ -24,19 +23,17 @@ from service.recognizer.tencent import SentenceResult, Settled, Trouble
 from service.settings import MAX_MESSAGE_BYTES
 from service.stream import protocol, state
 from service.stream.admission import SLOT_WAIT_S
-from service.stream.audio import Mark, Packet
+from service.stream.audio import AnyUplink, Mark
+from service.stream.audio_path import AudioPath
 from service.stream.client import ClientGone, ClientTooSlow
 from service.stream.ending import outcome_of
 from service.stream.inbox import Inbox
-from service.stream.intake import Intake
 from service.stream.observed import Observed
 from service.stream.outcome import End, Outcome
 from service.stream.protocol import Result
 from service.stream.state import Action, Event, Phase, Situation
-from service.stream.stereo import StereoWatch
-from service.stream.stream_settings import MP3, StreamSettings
-from service.stream.transcript import Transcript
-from service.stream.uplink_mp3 import uplink_for
+from service.stream.stream_settings import StreamSettings
+from service.stream.transcript import Transcript, current
 
 IDLE_S: Final = 25.0  # two heartbeats of 10 s may be lost
 PAUSE_S: Final = 5.0  # Tencent may fail after 6 s without audio, and does after 15 s (document 1093/48982)
@@ -52,7 +49,6 @@ class Session:
         now = trio.current_time()
         self._inbox = inbox
         self._client = inbox.client
-        self._settings = settings
         self._deps = deps
         self._metrics = deps.metrics
         self._stream_id = stream_id
@@ -63,11 +59,9 @@ class Session:
         self._used = False
         self._dialed_mp3 = settings.is_mp3
         """Whether the last connection was opened for mp3."""
-        self._intake = Intake(settings.voice_format, settings.sample_rate)
-        self._stereo = StereoWatch()
-        self.uplink = uplink_for(settings, deps.settings.upstream_packet_ms, now)
+        self._path = AudioPath(settings, deps.settings.upstream_packet_ms, now)
         self.transcript = Transcript()
-        self.observed = Observed(deps.metrics)
+        self.observed = Observed(deps.metrics, now)
         self._began_at = now
         self._accepted_at = now
         self._stopped_at = now
@@ -80,12 +74,14 @@ class Session:
         self.outcome: Outcome | None = None
         self._interrupted: Problem | None = None
         self._parked = trio.CancelScope()
-        self._is_parked = False
-        """Whether the client task waits for messages, and nothing else."""
         self._poked = False
         self._failure: StreamFailed | None = None
         """Found by the pump's task; the client task raises it."""
-        self._stereo_is_suspected = False
+
+    @property
+    def uplink(self) -> AnyUplink:
+        """The audio, and the account of it."""
+        return self._path.uplink
 
     async def run(self, early: list[bytes | str]) -> Outcome:
         """Conduct the stream; `early` are the messages that came together with `start`.
@@ -110,6 +106,8 @@ class Session:
                 raise canceled or group from None
         except (StreamFailed, ClientGone, ClientTooSlow) as error:
             self.outcome = outcome_of(error)
+        finally:
+            self.observed.audio_at_last(self.uplink)
         return self.outcome
 
     def interrupt(self, reason: Problem) -> None:
@@ -121,7 +119,6 @@ class Session:
 
     async def _serve_client(self, early: list[bytes | str]) -> End:
         messages = early
-        self._client.relay_to(self._take_audio_now)
         while True:
             for message in messages:
                 if await self._on_message(message):
@@ -136,58 +133,67 @@ class Session:
     async def _next_messages(self) -> list[bytes | str]:
         """Wait for the client, the next clock, or a poke. Nothing is sent in here, so being cut short loses nothing."""
         messages: list[bytes | str] = []
-        with trio.CancelScope(deadline=self._next_deadline()) as self._parked:
+        relayed = self._may_relay() and self._client.relay_to(self._relay_now)
+        with trio.CancelScope(deadline=self._next_deadline(ticking=relayed)) as self._parked:
             if self.uplink.full:
                 await trio.sleep_forever()
-            self._is_parked = True
             messages = await self._client.receive()
-        self._is_parked = self._poked = False
+        self._client.relay_to(None)
+        self._poked = False
         return messages
 
-    def _take_audio_now(self, messages: list[bytes | str]) -> int:
-        """Relay audio that has just come, in the pump's task: all of it, or none where something is to be decided."""
-        connection = self._connection
-        if (
-            not self._is_parked
-            or self._poked
-            or self._phase is not Phase.RELAYING
-            or connection is None
-            or not connection.can_send_now
-            or self._misdialed
-            or self.uplink.marks
-            or self.uplink.stopped
-        ):
-            return 0
+    def _may_relay(self) -> bool:
+        """Whether audio is only to be passed on. It is so until the next poke, or until this task wakes by itself."""
+        is_relaying = self._phase is Phase.RELAYING and self._connection is not None and not self._misdialed
+        return is_relaying and not (self.uplink.marks or self.uplink.stopped or self._poked)
+
+    def _relay_now(self, messages: list[bytes | str], now: float) -> int:
+        """Relay audio that has just come, in the pump's task, up to the first message that is none."""
+        taken, path = 0, self._path
+        was_plain = path.is_plain  # else these messages may bring something to tell, also when they are the last
         for message in messages:
             if not isinstance(message, bytes) or len(message) > MAX_MESSAGE_BYTES:
-                return 0
-        try:
-            for message in messages:
-                self._feed_audio(message)  # type: ignore[arg-type]  # as was just seen
-        except StreamFailed as failure:
-            self._failure = failure
+                break
+            taken += 1
+            refused = path.uplink.feed(message, now) if path.is_plain else path.feed(message, now)
+            if refused is not None:
+                self._failure = StreamFailed(refused)
+                self._poke()
+                return taken
+        if not was_plain and (path.stereo_is_suspected or self._misdialed):
             self._poke()
-            return len(messages)
-        now = trio.current_time()
-        relayed = self.uplink.relayed
-        packets = self.uplink.take_due(now)
+        elif path.uplink.has_packet or (not messages and path.uplink.is_ripe(now)):
+            self._send_now(now)
+        if not messages:
+            self.observed.audio(path.uplink, now)
+        return taken
+
+    def _send_now(self, now: float) -> None:
+        """Send the packets that are due, or leave them to the client task: it can wait."""
+        connection, uplink = self._connection, self.uplink
+        if connection is None or not connection.can_send_now:
+            self._poke()
+            return
+        packets = uplink.take_due(now)
         if packets:
             self._used = True
-            if not connection.send_audio_now([packet.audio for packet in packets]):
-                self._poke()  # the client task waits for the rest
-            self._note_sent(packets, relayed, now)
-        if self._stereo_is_suspected or self.uplink.full:
-            self._poke()
-        elif (due := self.uplink.next_due(now)) < self._parked.deadline:
-            self._parked.deadline = due
-        return len(messages)
+            is_sent = connection.send_audio_now([packet.audio for packet in packets])
+            self.observed.relayed(packets, trio.current_time())
+            if not is_sent:
+                self._poke()
+                return
+        if uplink.has_packet:  # the pace has to be kept
+            self._parked.deadline = min(self._parked.deadline, uplink.next_due(now))
+            if uplink.full:
+                self._poke()
 
     async def _catch_up(self) -> None:
         """Do what the pump's task has left: it cannot wait, and raises nothing."""
         if self._failure is not None:
             raise self._failure
-        if self._stereo_is_suspected:
-            self._stereo_is_suspected = False
+        self.observed.audio(self.uplink, trio.current_time())
+        if self._path.stereo_is_suspected:
+            self._path.stereo_is_suspected = False
             await self._inbox.refuse(
                 problem(Slug.STEREO_SUSPECTED, "This looks like two channels: record with numberOfChannels 1.")
             )
@@ -203,6 +209,7 @@ class Session:
     def _poke(self) -> None:
         """Let the client task look at the state again."""
         self._poked = True
+        self._client.relay_to(None)
         self._parked.cancel()
 
     async def _on_message(self, raw: bytes | str) -> bool:
@@ -210,9 +217,9 @@ class Session:
         message = await self._inbox.understand(raw)
         match message:
             case bytes():
-                self._feed_audio(message)
+                self._feed(message)
             case protocol.Audio():
-                self._feed_audio(message.data or b"")
+                self._feed(message.data or b"")
                 if message.is_end:
                     self._stop()
             case protocol.Finalize():
@@ -225,44 +232,20 @@ class Session:
                 await self._inbox.refuse(problem(Slug.ALREADY_STARTED, "The stream has started; this is ignored."))
         return False
 
-    def _feed_audio(self, data: bytes) -> None:
-        audio = data if self.uplink.stopped else self._intake.feed(data)
-        self._feed(audio)
-        if isinstance(audio, bytes) and not self._settings.is_mp3 and self._stereo.take(audio):
-            self._stereo_is_suspected = True
-
-    def _feed(self, audio: bytes | Problem) -> None:
-        if isinstance(audio, Problem):
-            raise StreamFailed(audio)
-        if self._intake.voice_format == MP3 and not self._settings.is_mp3:
-            self._go_on_with_mp3()
-        now = trio.current_time()
-        received = self.uplink.received
-        refused = self.uplink.feed(audio, now)
-        if refused is not None:
-            raise StreamFailed(refused)
-        if audio:
-            self.observed.heard(self.uplink.in_s(self.uplink.received - received), now)
-
-    def _go_on_with_mp3(self) -> None:
-        """The bytes show what the announcement left open. A connection for PCM is ended unused."""
-        self._settings = dataclasses.replace(self._settings, voice_format=MP3)
-        packet_ms, now = self._deps.settings.upstream_packet_ms, trio.current_time()
-        self.uplink = uplink_for(self._settings, packet_ms, now, instead_of=self.uplink)
+    def _feed(self, data: bytes) -> None:
+        _check(self._path.feed(data, trio.current_time()))
 
     async def _finalize(self, request: protocol.Finalize) -> None:
         if self.uplink.stopped or self.uplink.marks >= MAX_MARKS:
             reason = "after stop" if self.uplink.stopped else f"while {MAX_MARKS} are waiting"
             await self._inbox.refuse(problem(Slug.BAD_MESSAGE, f"finalize {reason}"))
             return
-        self._feed(self._intake.flush(ending=False))
-        self.uplink.mark(id=request.id)
+        _check(self._path.finalize(request.id, trio.current_time()))
 
     def _stop(self) -> None:
         if not self.uplink.stopped:
             self._stopped_at = trio.current_time()
-            self._feed(self._intake.flush(ending=True))
-            self.uplink.mark(stop=True)
+            _check(self._path.stop(self._stopped_at))
             settlings = self.uplink.marks + (self._phase is Phase.SETTLING)  # each may take its time
             self._finish_by = self._stopped_at + FINISH_S * settlings + self.uplink.backlog_s()
 
@@ -272,7 +255,6 @@ class Session:
         if connection is None or self._phase is not Phase.RELAYING or self._misdialed:
             return
         began = trio.current_time()
-        relayed = self.uplink.relayed
         packets = self.uplink.take_due(began)
         if not packets:
             return
@@ -287,13 +269,10 @@ class Session:
             now = trio.current_time()
             sent = connection.sent_bytes - sent_before
             self.uplink.not_sent(sum(len(packet.audio) for packet in packets) - sent)
-            self._note_sent(packets, relayed, now)
+            self.uplink.sent(now)
+            self.observed.relayed(packets, now)
         if now - began > DEAF_S:
             self._read_at = now
-
-    def _note_sent(self, packets: list[Packet], relayed_before: int, now: float) -> None:
-        self.uplink.sent(now)
-        self.observed.relayed(packets, self.uplink.in_s(self.uplink.relayed - relayed_before), now)
 
     async def _act(self) -> bool:
         """Do what the state asks for. Returns whether the stream is settled to its end."""
@@ -322,7 +301,7 @@ class Session:
     @property
     def _misdialed(self) -> bool:
         """Whether the connection was opened for PCM before the bytes showed mp3, so that it cannot take them."""
-        return self._phase is Phase.RELAYING and self._dialed_mp3 != self._settings.is_mp3
+        return self._phase is Phase.RELAYING and self._dialed_mp3 != self._path.settings.is_mp3
 
     def _pause_at(self) -> float:
         return max(self.uplink.last_audio_at, self._accepted_at) + PAUSE_S
@@ -348,14 +327,15 @@ class Session:
 
     # -- the clocks ---------------------------------------------------------------------------------------------------
 
-    def _next_deadline(self) -> float:
-        """When the client task must look again, if nothing happens before."""
+    def _next_deadline(self, *, ticking: bool) -> float:
+        """When the client task must look again, if nothing happens before. `ticking`: a taker is called, see Client."""
         if self._poked:
             return -math.inf
         now = trio.current_time()
         clocks = [self._answer_by, self._finish_by, self._idle_at(), self._limit_at()]
         if self._phase is Phase.RELAYING and self._connection is not None:
-            clocks.append(self.uplink.next_due(now) if self.uplink.has_audio else self._pause_at())
+            is_waiting = self.uplink.is_ripe(now) if ticking else self.uplink.has_audio
+            clocks.append(self.uplink.next_due(now) if is_waiting else self._pause_at())
         return min(clocks)
 
     def _idle_at(self) -> float:  # never behind `stop`: then we owe the client, and the recognizer's clocks bound that
@@ -388,12 +368,12 @@ class Session:
         while True:
             await self._dial_wanted.wait()
             self._dial_wanted = trio.Event()
-            self._dialed_mp3 = self._settings.is_mp3
+            self._dialed_mp3 = self._path.settings.is_mp3
             async with (
                 self._deps.admission.recognizer_slot(wait_s=slot_wait_s),
                 open_recognizer(
                     self._deps.recognizer.required(),
-                    self._settings.recognizer_parameters(),
+                    self._path.settings.recognizer_parameters(),
                     self._metrics,
                     pump=self._deps.pump,
                     dial=self._deps.dial,
@@ -410,7 +390,7 @@ class Session:
         self.transcript.begin_connection(connection.voice_id, base_ms)
         self.observed.connections += 1
         if self.observed.connections == 1:
-            await self._client.send(self._settings.ready(self._stream_id, connection.voice_id).encode())
+            await self._client.send(self._path.settings.ready(self._stream_id, connection.voice_id).encode())
         self._connection, self._used, self._accepted_at = connection, False, now
         connection.relay_to(self._tell_now)
         self._step(Event.ACCEPTED)
@@ -419,16 +399,21 @@ class Session:
         """Until the recognizer has settled everything it was sent."""
         while True:
             heard = await connection.receive()
-            if isinstance(heard, Settled):
-                await self._tell(self.transcript.withdraw())
+            relayed_ms = self.uplink.in_ms(self.uplink.relayed)
+            results = [self.transcript.apply(one, relayed_ms) for one in heard if isinstance(one, SentenceResult)]
+            is_settled = any(isinstance(one, Settled) for one in heard)
+            if is_settled:
+                results.append(self.transcript.withdraw())
+            for result in current(results):
+                await self._tell(result)
+            if is_settled:
                 if self._phase is not Phase.SETTLING:
                     raise failed(Trouble.LOST, "The recognizer ended without being told to.", self._metrics)
                 self._connection, self._answer_by = None, math.inf
                 self._step(Event.SETTLED)
                 return
-            await self._tell(self.transcript.apply(heard, self.uplink.in_ms(self.uplink.relayed)))
 
-    def _tell_now(self, heard: SentenceResult) -> bool:
+    def _tell_now(self, heard: SentenceResult, now: float) -> bool:
         """Relay a result that has just come, in the pump's task. Returns False where the client is to be waited for."""
         if not self._client.can_send_now:
             return False
@@ -436,15 +421,19 @@ class Session:
         if result is not None:
             if not self._client.send_now(result.encode()):
                 self._poke()  # the client task waits for the rest
-            self.observed.told(trio.current_time())
+            self.observed.told(self.uplink, now)
         return True
 
-    async def _tell(self, result: Result | None) -> None:
-        if result is not None:
-            await self._client.send(result.encode())
-            self.observed.told(trio.current_time())
+    async def _tell(self, result: Result) -> None:
+        await self._client.send(result.encode())
+        self.observed.told(self.uplink, trio.current_time())
 
     def _step(self, event: Event) -> None:
         """What the recognizer did, for the client task to act on."""
         self._phase, _ = state.step(self._phase, event)
         self._poke()
+
+
+def _check(refused: Problem | None) -> None:
+    if refused is not None:
+        raise StreamFailed(refused)

@@ -5,6 +5,8 @@ index is the number of sentences settled before it. So a sentence that the recog
 suppresses empty results) leaves no hole: the next one takes its index and replaces its text.
 """
 
+from collections.abc import Iterable
+
 from service.recognizer.tencent import SentenceResult
 from service.stream.protocol import Result, Word
 from service.text import joined
@@ -79,3 +81,9 @@ class Transcript:
             return None
         self._open_text = ""
         return Result(self._voice_id, self.sentences, "", False, self._open_at_ms, self._open_at_ms)
+
+
+def current(results: Iterable[Result | None]) -> list[Result]:
+    """What is left to say of results that come together: the finals, and the last of all, which replaces open texts."""
+    said = [result for result in results if result is not None]
+    return [result for number, result in enumerate(said) if result.is_final or number == len(said) - 1]

@@ -104,7 +104,7 @@ class Mp3Uplink(AnyUplink):
         if self._splitter.most_garbage_bytes > MAX_GARBAGE_BYTES:
             return problem(Slug.UNSUPPORTED_AUDIO, f"{MAX_GARBAGE_BYTES} bytes in a row are no mp3, announced as mp3.")
         if frames:
-            self._arrived(self._fed_at)
+            self._arrived(self.position, self._fed_at)
         return None
 
     def _whole(self, waiting: int) -> int:

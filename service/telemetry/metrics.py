@@ -21,6 +21,8 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from service.telemetry.histogram import LoopHistogram
+
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody graphs
@@ -56,7 +58,7 @@ class Metrics:
         self.finalization = Histogram(
             "voice_finalization_seconds", "From stop to stopped", buckets=_FEELS_LIVE_S, registry=registry
         )
-        self.gateway_delay = Histogram(
+        self.gateway_delay = LoopHistogram(
             "voice_gateway_delay_seconds",
             "From the moment a packet of audio is complete to the moment it is written to the recognizer",
             buckets=_ADDED_BY_US_S,

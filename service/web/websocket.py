@@ -9,7 +9,6 @@ shields it. `send` waits there until TCP itself gives up.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any, Final
 
 import h11
@@ -20,7 +19,7 @@ from quart_trio.asgi import TrioASGIWebsocketConnection
 from werkzeug.datastructures import Headers
 
 from service.edge.connection import CONNECTION_KEY, Connection
-from service.stream.client import ClientGone, ClientTooSlow
+from service.stream.client import ClientGone, ClientTooSlow, Taker
 
 SEND_DEADLINE_S: Final = 5.0
 """How long one message may take to be written. A message is a few KiB; the kernel's buffers hold seconds of results
@@ -211,8 +210,9 @@ class QuartClient:
                 raise ClientGone
             self._finished = False
 
-    def relay_to(self, taker: Callable[[list[bytes | str]], int] | None) -> None:
-        """Ignored: messages come through Hypercorn's tasks."""
+    def relay_to(self, taker: Taker | None) -> bool:
+        """Not possible: messages come through Hypercorn's tasks."""
+        return False
 
     @property
     def can_send_now(self) -> bool:

@@ -6,6 +6,7 @@ descriptor one Trio task waits for; that task calls whoever is concerned. What c
 the stream's own tasks, which go on supervising its life.
 """
 
+import contextlib
 import select
 import sys
 from collections.abc import Callable
@@ -23,7 +24,7 @@ class Pump:
     """Calls back when a registered socket has something to read, while `run` runs."""
 
     def __init__(self) -> None:
-        self._callbacks: dict[int, Callable[[], None]] = {}
+        self._callbacks: dict[int, Callable[[float], None]] = {}
         self._poll: select.epoll | None = None
 
     @property
@@ -40,23 +41,41 @@ class Pump:
             self._poll = poll
             task_status.started()
             try:
+                handled = 0
                 while True:
-                    await trio.lowlevel.wait_readable(poll.fileno())
-                    for descriptor, _ in poll.poll(0, _BATCH):
+                    ready = poll.poll(0, _BATCH - handled)
+                    if not ready:
+                        await trio.lowlevel.wait_readable(poll.fileno())
+                        handled = 0
+                        continue
+                    now = trio.current_time()
+                    for descriptor, _ in ready:
                         callback = self._callbacks.get(descriptor)
                         if callback is not None:  # else one before it in this batch ended it
-                            callback()
+                            callback(now)
+                    # Others have become ready meanwhile: they are looked for before the loop goes another round.
+                    handled += len(ready)
+                    if handled == _BATCH:
+                        await trio.lowlevel.checkpoint()
+                        handled = 0
             finally:
                 self._poll = None
                 self._callbacks.clear()
 
-    def register(self, descriptor: int, callback: Callable[[], None]) -> None:
-        """Call `callback`, which must not raise, whenever the socket can be read. A second call changes nothing."""
-        if self._poll is not None and descriptor not in self._callbacks:
+    def register(self, descriptor: int, callback: Callable[[float], None]) -> None:
+        """Call `callback`, which must not raise, whenever the socket can be read, with the time on Trio's clock.
+
+        A second call changes nothing.
+        """
+        if self._poll is not None and self._callbacks.get(descriptor) != callback:
             self._callbacks[descriptor] = callback
             self._poll.register(descriptor, select.EPOLLIN)
 
-    def unregister(self, descriptor: int) -> None:
-        """Call no more. Must come before the socket is closed; may come twice."""
-        if self._callbacks.pop(descriptor, None) is not None and self._poll is not None:
-            self._poll.unregister(descriptor)
+    def unregister(self, descriptor: int, callback: Callable[[float], None]) -> None:
+        """Call no more. Must come before the socket is closed, or else before its number is that of another one; may
+        come twice."""
+        if self._callbacks.get(descriptor) == callback:
+            del self._callbacks[descriptor]
+            if self._poll is not None:
+                with contextlib.suppress(OSError):  # it was closed: the kernel has forgotten it
+                    self._poll.unregister(descriptor)

@@ -43,8 +43,8 @@ class ByteStream(Protocol):
         """Writes everything. Raises as `receive_some`."""
 
 
-Taker = Callable[[list[bytes | str]], int]
-"""Takes messages at once, without a wait; returns how many of them, from the first on."""
+Taker = Callable[[list[bytes | str], float], int]
+"""Takes messages at once, without a wait, at a time of Trio's clock; returns how many of them, from the first on."""
 
 
 class Pumped(ByteStream, Protocol):
@@ -56,6 +56,9 @@ class Pumped(ByteStream, Protocol):
     def read_now(self) -> bytes | None:
         """What is there, b"" at the end, None when there is nothing yet. Raises as `receive_some`."""
 
+    def write_now(self, data: bytes) -> int:
+        """Writes what is taken at once; how many bytes that were. Raises as `send_all`."""
+
 
 class WebSocket:
     """One side of an open connection."""
@@ -66,8 +69,8 @@ class WebSocket:
         self._wire = wire
         self._early = early
         self._send_s = send_s
-        self._write_now: Callable[[bytes], int] = getattr(stream, "write_now", _nothing)
-        self._can_write_now = hasattr(stream, "write_now")
+        self._write_now: Callable[[bytes], int] | None = getattr(stream, "write_now", None)
+        self._read_now: Callable[[], bytes | None] = _nothing
         self._lock = trio.Lock()
         self._leading = b""
         """What has to go out before anything else: the rest of an answer to a ping."""
@@ -78,7 +81,7 @@ class WebSocket:
         self.taker: Taker | None = None
         """Whom messages are offered while the receiving task waits for some. Only with a pump."""
         self._pump: Pump | None = None
-        self._pumped: Pumped | None = None
+        self._descriptor = -1
         self._waiting: list[bytes | str] = []
         self._receiver: trio.lowlevel.Task | None = None
         self._fault: Exception | None = None
@@ -88,14 +91,26 @@ class WebSocket:
     def start_pump(self, pump: Pump, stream: Pumped) -> None:
         """Have the pump read from now on; `stop_pump` must be called before the socket is closed."""
         if pump.is_running:
-            self._pump, self._pumped = pump, stream
+            self._pump, self._descriptor = pump, stream.fileno()
+            self._read_now = stream.read_now
             if not self._early:
-                pump.register(stream.fileno(), self._on_readable)
+                pump.register(self._descriptor, self._on_readable)
 
     def stop_pump(self) -> None:
         """Read no more."""
-        if self._pump is not None and self._pumped is not None:
-            self._pump.unregister(self._pumped.fileno())
+        if self._pump is not None:
+            self._pump.unregister(self._descriptor, self._on_readable)
+
+    def end(self) -> None:
+        """Read nothing more, and send nothing more: whoever receives is told that it is over."""
+        if self._pump is not None:
+            self._is_at_end = self._is_finished = True
+            self._leave_to_receiver([])
+
+    @property
+    def is_pumped(self) -> bool:
+        """Whether a taker is called."""
+        return self._pump is not None
 
     @property
     def is_sendable(self) -> bool:
@@ -114,11 +129,12 @@ class WebSocket:
             if self._wire.is_over:
                 await trio.lowlevel.checkpoint()
                 raise WebSocketEnded(self._wire.close_code)
-            messages = self._take(await self._next_bytes())
+            data = await self._next_bytes()
+            messages = self._take(bytes(data), trio.current_time())
             if self._leading and not self._lock.locked():
                 await self._flush()
-            if self._pump is not None and self._pumped is not None:
-                self._pump.register(self._pumped.fileno(), self._on_readable)
+            if self._pump is not None:
+                self._pump.register(self._descriptor, self._on_readable)
                 self._waiting = messages
                 return await self._receive_pumped()
             if messages:
@@ -184,8 +200,9 @@ class WebSocket:
     @property
     def can_send_now(self) -> bool:
         """Whether `send_now` may be called: nothing that was sent before is still waiting."""
-        can_write = self._can_write_now and not (self._is_finished or self._leading or self._lock.locked())
-        return can_write and self._wire.is_open
+        if self._is_finished or self._leading or not self._wire.is_open:
+            return False
+        return self._write_now is not None and not self._lock.locked()
 
     def send_now(self, frames: bytes) -> bool:
         """Send whole frames without a wait; `can_send_now` was true. Returns whether the kernel has taken them all.
@@ -212,13 +229,13 @@ class WebSocket:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return b""
 
-    def _take(self, data: bytes | bytearray) -> list[bytes | str]:
+    def _take(self, data: bytes, now: float) -> list[bytes | str]:
         if not data:
             self._wire.receive_eof()
             self._is_finished = True
             raise WebSocketEnded(self._wire.close_code)
-        self.last_heard = trio.current_time()
-        messages = self._wire.receive(bytes(data))
+        self.last_heard = now
+        messages = self._wire.receive(data)
         if self._wire.has_outgoing:
             self._send_outgoing()
         return messages
@@ -237,38 +254,50 @@ class WebSocket:
             await trio.lowlevel.wait_task_rescheduled(self._give_up)
         await trio.lowlevel.checkpoint_if_cancelled()
         messages, self._waiting = self._waiting, []
-        if self._pump is not None and self._pumped is not None and not self._is_at_end:
-            self._pump.register(self._pumped.fileno(), self._on_readable)
+        if self._pump is not None and not self._is_at_end:
+            self._pump.register(self._descriptor, self._on_readable)
         return messages
 
     def _give_up(self, _raise_cancel: object) -> trio.lowlevel.Abort:
         self._receiver = None
         return trio.lowlevel.Abort.SUCCEEDED
 
-    def _on_readable(self) -> None:
+    def tick(self, now: float) -> None:
+        """Offer the taker nothing: it may have something to do when nothing comes. Only with a pump."""
+        if self.taker is not None and self._receiver is not None:
+            try:
+                self.taker([], now)
+            except Exception as error:
+                self._fault = error
+                self._leave_to_receiver([])
+
+    def _on_readable(self, now: float) -> None:
         """In the pump's task: read what is there and act on it. Nothing is raised there: the receiving task gets it."""
-        assert self._pumped is not None  # noqa: S101 - the pump calls only when it was started
         messages: list[bytes | str] = []
         try:
-            data = self._pumped.read_now()
+            data = self._read_now()
             if data is None:
                 return
-            messages = self._take(data)
+            messages = self._take(data, now)
             if messages and self.taker is not None and self._receiver is not None:
-                messages = messages[self.taker(messages) :]
+                taken = self.taker(messages, now)
+                messages = messages[taken:]
         except WebSocketEnded:
             self._is_at_end = True
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._is_at_end = self._is_finished = True
-        except Exception as error:  # of the taker: it ends its own stream, not the pump
+        except Exception as error:
             self._fault = error
+        if messages or self._leading or self._is_at_end or self._wire.is_over or self._fault is not None:
+            self._leave_to_receiver(messages)
+
+    def _leave_to_receiver(self, messages: list[bytes | str]) -> None:
         self._waiting += messages
-        if self._waiting or self._is_at_end or self._fault is not None or self._wire.is_over or self._leading:
-            if self._waiting or self._is_at_end or self._fault is not None or self._wire.is_over:
-                self.stop_pump()
-            if self._receiver is not None:
-                trio.lowlevel.reschedule(self._receiver)
-                self._receiver = None
+        if self._waiting or self._is_at_end or self._fault is not None or self._wire.is_over:
+            self.stop_pump()
+        if self._receiver is not None:
+            trio.lowlevel.reschedule(self._receiver)
+            self._receiver = None
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
@@ -276,8 +305,11 @@ class WebSocket:
         """Write what is possible without a wait; what has to follow is returned."""
         if self._leading:
             frames, self._leading = self._leading + frames, b""
+        if self._write_now is None:
+            return frames
         try:
-            return frames[self._write_now(frames) :]
+            taken = self._write_now(frames)
+            return b"" if taken == len(frames) else frames[taken:]
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._is_finished = True
             return b""
@@ -312,7 +344,7 @@ class WebSocket:
         frames = self._wire.take_outgoing()
         if self._is_finished:
             return
-        if self._can_write_now and not self._lock.locked():
+        if self._write_now is not None and not self._lock.locked():
             self._leading = self._send_now(frames)
         else:
             self._leading += frames
@@ -320,5 +352,5 @@ class WebSocket:
             self._is_finished = True
 
 
-def _nothing(_data: bytes) -> int:
-    return 0
+def _nothing() -> None:
+    return None

@@ -8,7 +8,7 @@ comes, to the protocol object of `websockets`, which is at the boundary of a fra
 import codecs
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 from websockets.exceptions import ProtocolError
@@ -25,6 +25,9 @@ _MASKED: Final = 0x80
 _WHOLE_TEXT: Final = _FINAL | Opcode.TEXT
 _WHOLE_BINARY: Final = _FINAL | Opcode.BINARY
 _WHOLE: Final = (_WHOLE_BINARY, _WHOLE_TEXT)
+_MAX_SHORT_BYTES: Final = 125
+_TWO_MORE: Final = 126
+"""In the place of a size: it follows in two bytes; 127, in eight (RFC 6455 section 5.2)."""
 _CONTROL: Final = 0x08
 _MAX_CONTROL_BYTES: Final = 125  # RFC 6455 section 5.5
 _SILENT: Final = logging.Logger("websocket", logging.CRITICAL)  # what matters is told by state, not by lines
@@ -45,6 +48,7 @@ class Wire:
         self._max_message_bytes = max_message_bytes
         self._fast_bytes = min(FAST_BYTES, max_message_bytes)
         self._masks = b""
+        self._mask_at = 0
         self._rest = b""
         """The beginning of a frame whose header is not whole, or that goes the short way."""
         self._owed = 0
@@ -54,16 +58,12 @@ class Wire:
         self._message = bytearray()
         """What has come of it. Not a list: fragments may be empty, and any number of them may come."""
         self._decoder = codecs.getincrementaldecoder("utf-8")()
-
-    @property
-    def is_open(self) -> bool:
+        self.is_open = True
         """Whether no close frame has gone in either direction, and the protocol was kept."""
-        return self._protocol.state is State.OPEN
-
-    @property
-    def is_over(self) -> bool:
+        self.is_over = False
         """Whether the other side has nothing more to say: it has closed, or broken the protocol."""
-        return self._protocol.close_rcvd is not None or self._protocol.parser_exc is not None or self._protocol.eof_sent
+        self.has_outgoing = False
+        """Whether `take_outgoing` has something."""
 
     @property
     def close_code(self) -> int | None:
@@ -84,32 +84,24 @@ class Wire:
         Nothing is read behind a close frame, or behind what is against the protocol.
         """
         messages: list[bytes | str] = []
-        if self._owed:
-            part = data[: self._owed]
-            data = data[len(part) :]
-            self._owed -= len(part)
-            self._pass(part, messages)
-        if self._rest:
-            data, self._rest = self._rest + data, b""
+        if self._owed or self._rest:
+            data = self._go_on(data, messages)
         position, end = 0, len(data)
         mask_bit = self._mask_bit
         while end - position >= 2 and not self.is_over:
             first, second = data[position], data[position + 1]
             size = second & 0x7F
             body = position + 2
-            if size == 126:
-                body += 2
-                size = int.from_bytes(data[body - 2 : body], "big")
-            elif size == 127:
-                body += 8
-                size = int.from_bytes(data[body - 8 : body], "big")
+            if size > _MAX_SHORT_BYTES:
+                body += 2 if size == _TWO_MORE else 8
+                size = int.from_bytes(data[position + 2 : body], "big")
             if end < body:
                 break
             if second & _MASKED:
                 body += 4
             stop = body + size
-            is_whole = first in _WHOLE
-            if is_whole and self._is_text is None and second & _MASKED == mask_bit and size <= self._fast_bytes:
+            is_whole = first in _WHOLE and second & _MASKED == mask_bit
+            if is_whole and self._is_text is None and size <= self._fast_bytes:
                 if end < stop:
                     break
                 payload = data[body:stop]
@@ -130,9 +122,20 @@ class Wire:
             self._rest = data[position:]
         return messages
 
+    def _go_on(self, data: bytes, messages: list[bytes | str]) -> bytes:
+        """With the frame that the last bytes have left; what is to be read next is returned."""
+        if self._owed:
+            part = data[: self._owed]
+            data = data[len(part) :]
+            self._owed -= len(part)
+            self._pass(part, messages)
+        data, self._rest = self._rest + data, b""
+        return data
+
     def receive_eof(self) -> None:
         """Nothing more comes."""
         self._protocol.receive_eof()
+        self._note()
 
     def _begin(self, first: int, size: int) -> None:
         """A frame begins that goes the long way. A control frame is no part of the message that it interrupts.
@@ -160,6 +163,14 @@ class Wire:
         for frame in self._protocol.events_received():
             if isinstance(frame, Frame) and frame.opcode in _DATA and not self._protocol.eof_sent:
                 self._collect(frame, messages)
+        self._note()
+
+    def _note(self) -> None:
+        """What the protocol's state is now; the hot path changes nothing of it."""
+        protocol = self._protocol
+        self.is_open = protocol.state is State.OPEN
+        self.is_over = protocol.close_rcvd is not None or protocol.parser_exc is not None or protocol.eof_sent
+        self.has_outgoing = bool(protocol.writes)
 
     def _collect(self, frame: Frame, messages: list[bytes | str]) -> None:
         if frame.opcode is not Opcode.CONT:
@@ -181,6 +192,7 @@ class Wire:
     def _refuse(self, code: CloseCode, reason: str) -> None:
         self._protocol.parser_exc = ProtocolError(reason)
         self._protocol.fail(code, reason)
+        self._note()
 
     # -- out ----------------------------------------------------------------------------------------------------------
 
@@ -190,47 +202,47 @@ class Wire:
             return self._frame(_WHOLE_TEXT, message.encode())
         return self._frame(_WHOLE_BINARY, message)
 
-    def encode_all(self, messages: Iterable[bytes]) -> bytes:
+    def encode_all(self, messages: Sequence[bytes]) -> bytes:
         """Several binary messages, for one write."""
+        if len(messages) == 1:
+            return self._frame(_WHOLE_BINARY, messages[0])
         return b"".join([self._frame(_WHOLE_BINARY, message) for message in messages])
 
     def ping(self) -> None:
         """Put a ping into `take_outgoing`, while the connection is open."""
         if self.is_open:
             self._protocol.send_ping(b"")
+            self._note()
 
     def close(self, code: int, reason: str) -> None:
         """Put a close frame into `take_outgoing`, while the connection is open."""
         if self.is_open:
             self._protocol.send_close(code, reason.encode()[:123].decode(errors="ignore"))  # RFC 6455 section 5.5
-
-    @property
-    def has_outgoing(self) -> bool:
-        """Whether `take_outgoing` has something."""
-        return bool(self._protocol.writes)
+            self._note()
 
     def take_outgoing(self) -> bytes:
         """Answers to pings and closes, and what `ping` and `close` asked for."""
+        self.has_outgoing = False
         return b"".join(self._protocol.data_to_send())
 
     def _frame(self, first: int, payload: bytes) -> bytes:
         size = len(payload)
         masked = _MASKED ^ self._mask_bit
-        if size < 126:
+        if size <= _MAX_SHORT_BYTES:
             head = bytes((first, masked | size))
         elif size < 65536:
-            head = bytes((first, masked | 126, size >> 8, size & 0xFF))
+            head = bytes((first, masked | _TWO_MORE, size >> 8, size & 0xFF))
         else:
             head = bytes((first, masked | 127)) + size.to_bytes(8, "big")
         if not masked:
             return head + payload
         mask = self._next_mask()
-        return b"".join((head, mask, apply_mask(payload, mask)))
+        return head + mask + apply_mask(payload, mask)
 
     def _next_mask(self) -> bytes:
         """From a strong source (RFC 6455 section 10.3), which is asked once for many frames: it is a system call."""
-        mask, self._masks = self._masks[:4], self._masks[4:]
-        if len(mask) < 4:
-            self._masks = os.urandom(_MASKS_BYTES)
-            mask, self._masks = self._masks[:4], self._masks[4:]
-        return mask
+        place = self._mask_at
+        if place == len(self._masks):
+            self._masks, place = os.urandom(_MASKS_BYTES), 0
+        self._mask_at = place + 4
+        return self._masks[place : place + 4]

@@ -46,6 +46,20 @@ async def test_what_is_no_head_gets_a_short_answer(sent: bytes, status: int) -> 
         assert await client.ended()
 
 
+async def test_an_upgrade_by_http_1_0_is_told_what_is_wrong() -> None:
+    async with running_edge(make_deps()) as running:
+        client = await HttpClient.connect(running.port)
+        await client.send(
+            b"GET /test-ws HTTP/1.0\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        reply = await client.reply()
+        assert reply.status == 426
+        assert reply.headers["connection"] == "close, upgrade"
+        assert reply.headers["upgrade"] == "websocket"
+        assert "proxy_http_version" in reply.envelope()["message"]
+
+
 async def test_a_later_request_with_a_target_that_is_none() -> None:
     async with running_edge(make_deps()) as running:
         client = await HttpClient.connect(running.port)

@@ -41,10 +41,10 @@ class OnePump:
 
     is_running = True
 
-    def register(self, descriptor: int, callback: Callable[[], None]) -> None:
+    def register(self, descriptor: int, callback: Callable[[float], None]) -> None:
         self.readable = callback
 
-    def unregister(self, descriptor: int) -> None:
+    def unregister(self, descriptor: int, callback: Callable[[float], None]) -> None:
         pass
 
 
@@ -52,7 +52,7 @@ async def test_a_close_is_answered_when_the_kernel_takes_nothing_at_once() -> No
     stream, pump = FullSocket(), OnePump()
     websocket = WebSocket(stream, Wire(Side.SERVER, 100), send_s=1)
     websocket.start_pump(cast(Pump, pump), stream)
-    pump.readable()
+    pump.readable(trio.current_time())
     with pytest.raises(WebSocketEnded) as ended:
         await websocket.receive()
     assert ended.value.code == 1000

@@ -210,7 +210,7 @@ async def test_a_send_waits_for_one_that_waits_for_the_client(serving: Serving) 
 
 async def test_trio_websocket_ping(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(voice, "PING_EVERY_S", 0.05)
-    monkeypatch.setattr(voice, "LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(voice, "TICK_S", 0.02)
     gone = trio.Event()
 
     async def handler(client: VoiceClient) -> None:

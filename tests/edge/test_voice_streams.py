@@ -1,19 +1,13 @@
 """Voice streams over real sockets, through the edge, with the real recognizer driver against a scripted recognizer."""
 
+import pytest
 import trio
 
-from service.localasr.scripted import ScriptedEngine
-from service.localasr.server import Recognizer, serve
-from service.localasr.signature import Credentials
-from service.recognizer.target import RecognizerTarget
-from service.recognizer.tencent import ENGINES
-from service.settings import AuthMode, RecognizerKind, TencentCredentials
-from tests.support.edge import make_deps, open_stream, running_edge
+from tests.support.edge import open_stream
+from tests.support.gateway import metric, running_gateway
 from tests.support.stream_world import words
 from tests.support.wire_phone import PATH, connected
 
-ACCOUNT = Credentials()
-CREDENTIALS = TencentCredentials(ACCOUNT.app_id, ACCOUNT.secret_id, ACCOUNT.secret_key)
 STREAMS = 20
 UPGRADE = (
     f"GET {PATH} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -31,10 +25,8 @@ POISON = (
 )
 
 
-async def test_what_kills_hypercorns_worker_leaves_20_streams_untouched(nursery: trio.Nursery) -> None:
-    url = await nursery.start(serve, Recognizer(ScriptedEngine("coded", 100)), "127.0.0.1", 0)
-    deps = make_deps(auth_mode=AuthMode.OFF, recognizer=RecognizerKind.TENCENT, credentials=CREDENTIALS)
-    deps.recognizer.target = RecognizerTarget(RecognizerKind.TENCENT, url, CREDENTIALS, ENGINES)
+@pytest.mark.parametrize("is_pumped", [True, False], ids=["pump", "tasks"])
+async def test_what_kills_hypercorns_worker_leaves_20_streams_untouched(is_pumped: bool) -> None:
     texts: list[str] = []
 
     async def talk(number: int) -> None:
@@ -51,15 +43,16 @@ async def test_what_kills_hypercorns_worker_leaves_20_streams_untouched(nursery:
             await trio.sleep(0.02)
             await stream.aclose()
 
-    async with running_edge(deps) as running:
+    async with running_gateway(is_pumped=is_pumped) as running:
         async with trio.open_nursery() as talking:
             for number in range(1, STREAMS + 1):
                 talking.start_soon(talk, number)
             await trio.sleep(0.2)
             await poison()
-        assert deps.admission.slots_used == 0
-        assert deps.metrics.registry.get_sample_value("voice_streams_ended_total", {"outcome": "completed"}) == STREAMS
+        assert running.deps.admission.slots_used == 0
+        assert metric(running, "voice_streams_ended_total", outcome="completed") == STREAMS
+        assert metric(running, "voice_audio_received_seconds_total") == pytest.approx(STREAMS * 2)
+        assert metric(running, "voice_audio_relayed_seconds_total") == pytest.approx(STREAMS * 2)
     assert sorted(texts) == sorted(
         " ".join(f"w{word}" for word in range(number, number + 5)) for number in range(1, STREAMS + 1)
     )
-    nursery.cancel_scope.cancel()

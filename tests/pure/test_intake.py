@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.failures import Problem, Slug, problem
+from service.recognizer.formats import WEBM_SEARCH_BYTES
 from service.stream.intake import Intake, format_complaint
 from tests.support.recordings import EBML
 
@@ -352,3 +353,27 @@ def test_a_header_that_is_not_complete_yet_is_held_on_by_finalize() -> None:
     assert intake.feed(header) == b""
     assert intake.flush(ending=False) == b""
     assert intake.feed(wav(chunk(b"fmt ", description()), chunk(b"data", b"abcd"))[30:]) == b"abcd"
+
+
+def test_an_intake_is_done_when_nothing_can_be_found_any_more() -> None:
+    intake = Intake("pcm", 16000)
+    assert not intake.is_done
+    intake.feed(bytes(WEBM_SEARCH_BYTES - 1))
+    assert not intake.is_done
+    intake.feed(b"\0")
+    assert intake.is_done
+    assert intake.feed(EBML + PCM) == EBML + PCM
+
+
+def test_an_intake_that_holds_audio_back_is_not_done() -> None:
+    intake = Intake("auto", 16000)
+    assert intake.feed(b"RIFF" + bytes(4) + b"WAVE" + chunk(b"junk", b"", WEBM_SEARCH_BYTES - 20)) == b""
+    assert intake.feed(bytes(WEBM_SEARCH_BYTES - 20)) == b""
+    assert not intake.is_done
+
+
+def test_an_intake_that_knows_where_a_wav_ends_is_not_done() -> None:
+    intake = Intake("wav", 16000)
+    intake.feed(wav(FORMAT, chunk(b"data", bytes(2 * WEBM_SEARCH_BYTES))))
+    assert not intake.is_done
+    assert intake.feed(PCM) == b""

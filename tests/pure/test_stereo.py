@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.localasr.coded_audio import coded_pcm, silence
-from service.stream.stereo import BLOCK_BYTES, StereoWatch, looks_interleaved
+from service.stream.stereo import BLOCK_BYTES, MAX_BLOCKS, StereoWatch, looks_interleaved
 
 SAMPLES = Path(__file__).parents[2] / "loadtest" / "samples"
 NAMES = ("goforward.wav", "something.wav", "austen-0870.wav", "austen-0880.wav")
@@ -65,6 +65,33 @@ def test_whoever_is_silent_first_is_judged_when_he_speaks_but_not_for_ever() -> 
     stereo = both(mono, mono)
     assert suspicions(bytes(20 * BLOCK_BYTES) + stereo) == 1
     assert suspicions(bytes(40 * BLOCK_BYTES) + stereo) == 0
+
+
+@pytest.mark.parametrize("cut", [1280, 8192])
+def test_the_watch_is_over_when_it_has_judged_or_given_up(cut: int) -> None:
+    mono = speech("austen-0870.wav")
+    for pcm, blocks in (
+        (both(mono, mono), None),
+        (mono.tobytes(), None),
+        (bytes(MAX_BLOCKS * BLOCK_BYTES), MAX_BLOCKS),
+    ):
+        watch, taken, over_at = StereoWatch(), 0, None
+        assert not watch.is_done
+        for place in range(0, len(pcm), cut):
+            watch.take(pcm[place : place + cut])
+            taken += cut
+            if watch.is_done and over_at is None:
+                over_at = taken // BLOCK_BYTES
+        assert over_at is not None
+        assert blocks in (None, over_at)
+
+
+def test_nothing_is_suspected_when_the_watch_is_over() -> None:
+    mono = speech("goforward.wav")
+    watch = StereoWatch()
+    watch.take(mono.tobytes())
+    assert watch.is_done
+    assert not watch.take(both(mono, mono))
 
 
 def test_a_block() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from service.recognizer.tencent import HeardWord, SentenceResult
 from service.stream.protocol import Result, Word
-from service.stream.transcript import Transcript
+from service.stream.transcript import Transcript, current
 from service.text import joined
 
 SENT_MS = 3_600_000  # so much audio was sent that no time is cut
@@ -182,6 +182,50 @@ def test_a_client_that_applies_the_messages_has_the_transcript(events: list[Sent
     assert (transcript.sentences, transcript.recognized_ms) == (len(finals), settled_ms)
     assert transcript.text == joined(finals)
     assert (transcript.withdraw() is not None) == bool(shown)
+
+
+def open_result(index: int, text: str) -> Result:
+    return Result("v", index, text, False, 0, 10)
+
+
+def settled_result(index: int, text: str) -> Result:
+    return Result("v", index, text, True, 0, 10, settled_ms=10)
+
+
+@pytest.mark.parametrize(
+    ("together", "left"),
+    [
+        ([], []),
+        ([None], []),
+        ([open_result(0, "a")], [open_result(0, "a")]),
+        ([open_result(0, "a"), None], [open_result(0, "a")]),
+        ([open_result(0, "a"), open_result(0, "a b"), open_result(0, "")], [open_result(0, "")]),
+        ([open_result(0, "a"), settled_result(0, "a")], [settled_result(0, "a")]),
+        (
+            [open_result(0, "a"), settled_result(0, "a"), None, open_result(1, "b"), settled_result(1, "b")],
+            [settled_result(0, "a"), settled_result(1, "b")],
+        ),
+        (
+            [settled_result(0, "a"), open_result(1, "b"), open_result(1, "b c")],
+            [settled_result(0, "a"), open_result(1, "b c")],
+        ),
+    ],
+)
+def test_what_is_left_to_say(together: list[Result | None], left: list[Result]) -> None:
+    assert current(together) == left
+
+
+@given(st.lists(st.lists(_heard, max_size=8), max_size=8))
+def test_a_client_that_hears_less_shows_the_same(batches: list[list[SentenceResult]]) -> None:
+    """Whatever comes together: behind each batch the client has the same finals and the same open text."""
+    transcript = connected()
+    for batch in batches:
+        together = [transcript.apply(heard, SENT_MS) for heard in batch]
+        said = [result for result in together if result is not None]
+        left = current(together)
+        assert left[-1:] == said[-1:]
+        assert [result for result in left if result.is_final] == [result for result in said if result.is_final]
+        assert not any(not result.is_final for result in left[:-1])
 
 
 @pytest.mark.parametrize(

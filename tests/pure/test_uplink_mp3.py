@@ -84,6 +84,13 @@ def test_a_short_packet_goes_out_when_audio_pauses_or_at_a_mark() -> None:
     assert talk.in_ms(talk.reached.position) == 108
 
 
+def test_a_packet_is_there_when_as_many_frames_wait() -> None:
+    talk = fed(TALK[0], TALK[1][:4])  # the first one waits for the header behind it
+    assert (talk.has_packet, talk.is_ripe(0.0), talk.is_ripe(FLUSH_AFTER_S)) == (False, False, True)
+    assert talk.feed(TALK[1][4:], 0.0) is None
+    assert (talk.has_packet, talk.is_ripe(0.0)) == (True, True)
+
+
 def test_a_frame_that_is_not_complete_waits_behind_a_mark() -> None:
     talk = fed(TALK[0], TALK[1], TALK[2][:50])
     talk.mark(id="a")

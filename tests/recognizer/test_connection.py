@@ -36,16 +36,21 @@ async def start(nursery: trio.Nursery, script: Script | None = None, *, token: s
 
 
 async def test_audio_in_words_out(nursery: trio.Nursery) -> None:
-    metrics, heard = Metrics(), []
+    metrics = Metrics()
+    heard: list[SentenceResult | Settled] = []
     with trio.fail_after(REAL_TIME_GUARD_S):
         target = await start(nursery)
         async with open_recognizer(target, PARAMETERS, metrics) as connection:
             audio = words(1, 2)
             await connection.send_audio(audio[place : place + 3200] for place in range(0, len(audio), 3200))
             await connection.send_end()
-            while not isinstance(message := await connection.receive(), Settled):
-                heard.append(message)
-    assert heard[-1] == SentenceResult(0, "w1 w2", heard[-1].start_ms, heard[-1].end_ms, settled=True)
+            while Settled() not in heard:
+                heard += await connection.receive()
+    *before, last, settled = heard
+    assert settled == Settled()
+    assert isinstance(last, SentenceResult)
+    assert last == SentenceResult(0, "w1 w2", last.start_ms, last.end_ms, settled=True)
+    assert not any(isinstance(one, Settled) for one in before)
     assert metrics.registry.get_sample_value("voice_recognizer_connect_seconds_count") == 1
     nursery.cancel_scope.cancel()
 

@@ -1,8 +1,9 @@
 """One stream from start to stopped, in virtual time."""
 
 import trio
+import trio.testing
 
-from tests.support.stream_world import World, words
+from tests.support.stream_world import World, coded_pcm, silence, words
 
 
 async def test_words_come_back_while_they_are_spoken(nursery: trio.Nursery, autojump_clock: object) -> None:
@@ -67,3 +68,25 @@ async def test_a_pause_holds_no_connection(nursery: trio.Nursery, autojump_clock
     assert [word["startMs"] for message in phone.finals for word in message["wordList"]] == [0, 400]
     assert phone.all("pong") == [{"type": "pong", "t": 7}] * 2
     assert world.dials == 2
+
+
+async def test_a_phone_that_was_slow_hears_what_is_still_true(nursery: trio.Nursery, autojump_clock: object) -> None:
+    """Of what came while it took nothing: every final, in order, and the last partial."""
+    world = World(nursery)
+    async with world.phone(vadSilenceMs=500) as phone:
+        phone.may_read = trio.Event()
+        talk = words(1, 2) + coded_pcm([silence(600)]) + words(3, 4) + coded_pcm([silence(600)]) + words(5, 6)
+        await phone.talk(talk + coded_pcm([(7, 250)]))
+        await trio.sleep(1)
+        assert phone.all("result") == []
+        phone.may_read.set()
+        await trio.testing.wait_all_tasks_blocked()
+        heard = [(one["index"], one["text"], one["isFinal"]) for one in phone.all("result")]
+        assert heard == [
+            (0, "w1", False),  # this one was on its way
+            (0, "w1 w2", True),
+            (1, "w3 w4", True),
+            (2, "w5 w6 w7", False),
+        ]
+        phone.say(type="stop")
+        assert (await phone.hear("stopped"))["text"] == "w1 w2 w3 w4 w5 w6 w7"

@@ -48,15 +48,24 @@ def make_deps(**settings: Any) -> Deps:
 
 
 @contextlib.asynccontextmanager
-async def running_edge(deps: Deps, app: QuartTrio | None = None, *, hang_s: float = HANG_S) -> AsyncIterator[Running]:
-    """Serves the application until the end of the `async with`, which closes every connection."""
+async def running_edge(
+    deps: Deps, app: QuartTrio | None = None, *, hang_s: float = HANG_S, send_buffer_bytes: int | None = None
+) -> AsyncIterator[Running]:
+    """Serves the application until the end of the `async with`, which closes every connection.
+
+    With `send_buffer_bytes` the kernel takes little of what a client does not read.
+    """
     app = app or create_app(deps)
     http = HttpServer(_asgi(app), deps.settings, deps.lifecycle, is_quiet=is_quiet)
     edge = Edge(deps, http)
     try:
         with trio.fail_after(hang_s):
             async with http.running(), trio.open_nursery() as nursery:
-                addresses = await nursery.start(edge.serve, await open_listeners("127.0.0.1", 0))
+                listeners = await open_listeners("127.0.0.1", 0)
+                if send_buffer_bytes is not None:  # what is accepted inherits it
+                    for listener in listeners:
+                        listener.socket.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_SNDBUF, send_buffer_bytes)
+                addresses = await nursery.start(edge.serve, listeners)
                 yield Running(addresses[0][1], edge, http, deps, app, nursery)
                 nursery.cancel_scope.cancel()
     finally:
@@ -74,9 +83,17 @@ async def until(condition: Callable[[], bool]) -> None:
         await trio.sleep(0.005)
 
 
-async def open_stream(port: int) -> trio.SocketStream:
+async def open_stream(port: int, *, receive_buffer_bytes: int | None = None) -> trio.SocketStream:
     """A connection to the edge, closed with it at the latest."""
-    stream = await trio.open_tcp_stream("127.0.0.1", port)
+    socket = trio.socket.socket()
+    if receive_buffer_bytes is not None:
+        socket.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, receive_buffer_bytes)
+    try:
+        await socket.connect(("127.0.0.1", port))
+        stream = trio.SocketStream(socket)
+    except BaseException:
+        socket.close()
+        raise
     _opened.append(stream)
     return stream
 
@@ -174,9 +191,11 @@ class WsClient:
         self.accepted: AcceptConnection | None = None
 
     @classmethod
-    async def connect(cls, port: int, target: str = "/test-ws", **options: Any) -> "WsClient":
+    async def connect(
+        cls, port: int, target: str = "/test-ws", *, receive_buffer_bytes: int | None = None, **options: Any
+    ) -> "WsClient":
         """Connects. Raises RejectedUpgrade when the server answers otherwise than with 101."""
-        self = cls(await open_stream(port))
+        self = cls(await open_stream(port, receive_buffer_bytes=receive_buffer_bytes))
         await self._write(self.protocol.send(Request(host="test", target=target, **options)))
         event = await self._event()
         if isinstance(event, RejectConnection):
@@ -189,6 +208,9 @@ class WsClient:
     async def send(self, message: bytes | str) -> None:
         event = BytesMessage(data=message) if isinstance(message, bytes) else TextMessage(data=message)
         await self._write(self.protocol.send(event))
+
+    async def send_json(self, **fields: Any) -> None:
+        await self.send(msgspec.json.encode(fields).decode())
 
     async def receive(self) -> bytes | str:
         """The next message. Raises Closed."""

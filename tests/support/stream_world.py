@@ -24,7 +24,7 @@ from service.recognizer.connection import Dial
 from service.recognizer.target import RecognizerTarget
 from service.recognizer.tencent import ENGINES
 from service.settings import AuthMode, RecognizerKind, Settings, TencentCredentials
-from service.stream.client import ClientGone, ClientTooSlow
+from service.stream.client import ClientGone, ClientTooSlow, Taker
 from service.stream.endpoint import serve_stream
 
 BYTES_PER_MS = 32
@@ -47,6 +47,9 @@ class Phone:
         self.was_closed = trio.Event()
         self.reads = True
         """False: a phone that does not read, so that a send runs into the transport's deadline of 5 s."""
+        self.may_read = trio.Event()
+        """Not set: a phone that takes nothing for now, so that a send waits."""
+        self.may_read.set()
         self.seen: list[Message] = []
 
     # the gateway's side
@@ -72,7 +75,7 @@ class Phone:
             self.reads = True
             self._to_phone.close()
             raise ClientTooSlow
-        await trio.lowlevel.checkpoint()
+        await self.may_read.wait()
         if self.closed:
             raise ClientGone
         message = json.loads(text)
@@ -82,8 +85,9 @@ class Phone:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise ClientGone from None
 
-    def relay_to(self, taker: Callable[[list[bytes | str]], int] | None) -> None:
-        """Ignored: every message goes through the tasks."""
+    def relay_to(self, taker: Taker | None) -> bool:
+        """Not possible: every message goes through the tasks."""
+        return False
 
     @property
     def can_send_now(self) -> bool:

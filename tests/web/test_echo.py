@@ -85,7 +85,7 @@ async def test_pongs_keep_alive_and_quiet_has_no_pings(monkeypatch: pytest.Monke
     monkeypatch.setattr(echo, "IDLE_S", 0.3)
     monkeypatch.setattr(echo, "QUIET_IDLE_S", 0.9)
     monkeypatch.setattr(voice, "PING_EVERY_S", 0.05)
-    monkeypatch.setattr(voice, "LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(voice, "TICK_S", 0.02)
     async with running_edge(make_deps()) as running:
         loud = await WsClient.connect(running.port, "/test-ws?raw=1")
         quiet = await WsClient.connect(running.port, "/test-ws?quiet=1")
