@@ -1,7 +1,8 @@
 # Two commands do everything on a fresh machine with python3 (3.11 or newer) and make:
 #   make serve   install, start on the embedded recognizer, print the URL to open
 #   make test    install, check, run every test
-# make prove runs the proofs at full size, minutes each: PROVE_CONNECTIONS and PROVE_SEED say how many and which.
+# make prove runs the proofs at full size, minutes each: PROVE_CONNECTIONS and PROVE_HISTORIES say how many,
+# PROVE_SEED says which.
 PYTHON ?= python3
 PORT ?= 8000
 VENV := .venv
@@ -40,7 +41,8 @@ test: $(DEV) check
 
 # Of what `make test` runs a slice. A proof has its own guard against hanging, so that of single tests is off.
 prove: $(DEV)
-	PROVE_CONNECTIONS=$${PROVE_CONNECTIONS:-100000} $(BIN)/python -m pytest -m proof -o faulthandler_timeout=0
+	PROVE_CONNECTIONS=$${PROVE_CONNECTIONS:-100000} PROVE_HISTORIES=$${PROVE_HISTORIES:-10000} \
+		$(BIN)/python -m pytest -m proof -o faulthandler_timeout=0
 
 # Left out: ASYNC114 wants a list of every startable function, ASYNC124 forbids what Quart's routes and protocols must be,
 # ASYNC9 asks every async function for a checkpoint on every path, which is a rule for libraries.
@@ -54,7 +56,9 @@ check: $(DEV)
 PURE := service/settings.py,service/failures.py,service/groups.py,service/text.py,service/edge/head.py,$\
 	service/stream/protocol.py,service/stream/stream_settings.py,service/stream/audio.py,service/stream/mp3.py,$\
 	service/stream/uplink_mp3.py,service/stream/stereo.py,service/stream/intake.py,service/stream/transcript.py,$\
-	service/stream/audio_path.py,service/stream/state.py,service/stream/outcome.py,service/recognizer/tencent.py,service/recognizer/tencent_api.py,$\
+	service/stream/audio_path.py,service/stream/state.py,service/stream/outcome.py,service/stream/failover.py,$\
+	service/stream/clocks.py,service/lifecycle.py,service/telemetry/overload.py,service/recognizer/circuit.py,$\
+	service/recognizer/tencent.py,service/recognizer/tencent_api.py,$\
 	service/recognizer/formats.py,service/recognizer/durations.py,service/recognizer/splitting.py,$\
 	service/recognizer/preparation.py,service/recognizer/rate.py,service/stream/upgrade.py,service/websocket/wire.py,$\
 	service/websocket/handshake.py

@@ -7,6 +7,7 @@ import trio
 
 from service.deps import Deps
 from service.recognizer.child import supervise
+from service.recognizer.probe import keep_probing
 from service.recognizer.role import keep_credentials
 from service.recognizer.target import RecognizerTarget
 from service.recognizer.tencent import ENGINES
@@ -20,15 +21,16 @@ _logger: Final = get_logger("process")
 async def run_background(
     deps: Deps, heartbeat: Heartbeat, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Watch the event loop and keep the recognizer known, until cancelled.
+    """Watch the event loop, keep the recognizer known and probe it when it is down, until cancelled.
 
     Reports started when the recognizer is up, or when there is none to wait for; `deps.lifecycle` is serving then.
     Raises ChildFailedError when the local recognizer does not come up. Cancelled, it leaves no child process behind.
     """
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch_loop, deps.metrics, heartbeat, name="watch event loop")
+        nursery.start_soon(watch_loop, deps.metrics, heartbeat, deps.admission.overload, name="watch event loop")
         await nursery.start(deps.pump.run, name="pump")
         await _start_recognizer(deps, nursery)
+        nursery.start_soon(keep_probing, deps.breaker, deps.recognizer, deps.dial, name="probe recognizer")
         deps.lifecycle.serve()
         task_status.started()
 

@@ -5,6 +5,8 @@ that the client is told. Slugs are the `code` of an `error` message, the labels 
 
 WebSocket close codes: 4000 + the HTTP status of the row (4000-4999 is the private range, RFC 6455 section 7.4.2), or
 the code the RFC and its registry have for the case (1009 too big, 1011 internal, 1012 service restart).
+
+docs/failures.md is written from here: `python -m ops.failures_doc`.
 """
 
 import enum
@@ -53,6 +55,7 @@ class Slug(enum.StrEnum):
     BAD_REQUEST = "bad_request"
     AUDIO_TOO_LONG = "audio_too_long"
     TOO_MANY_REQUESTS = "too_many_requests"
+    AUDIO_LOST = "audio_lost"
     INTERNAL = "internal"
 
 
@@ -63,6 +66,8 @@ class Failure:
     slug: Slug
     when: str
     """When it is said, in one sentence for a reader of the documentation."""
+    remedy: str
+    """What the client should do, in one sentence for its developer."""
     blame: Blame
     http_status: int
     fatal: bool = True
@@ -71,10 +76,14 @@ class Failure:
     """The same request may succeed later without a change by the client."""
     rfc_close_code: int | None = None
     """The close code where the RFC's registry has one for the case."""
+    fatal_at: int | None = None
+    """Of one that is not fatal: with so many of them in one stream the stream ends."""
+    http_only: bool = False
+    """It is an answer to an HTTP request, and never said in a stream."""
 
     @property
     def close_code(self) -> int:
-        """The WebSocket close code that follows the `error` message when the failure is fatal."""
+        """The WebSocket close code that follows the `error` message when the failure is, or becomes, fatal."""
         return self.rfc_close_code or 4000 + self.http_status
 
 
@@ -90,6 +99,9 @@ class Problem:
     """The recognizer's own code where it gave one: for logs and metrics."""
     fatal_now: bool = False
     """A failure that is not fatal by itself ended the stream (the last of too many)."""
+    from_ms: int | None = None
+    to_ms: int | None = None
+    """The stretch of the client's audio that is concerned, on that audio's clock; `to_ms` is its end, exclusive."""
 
     @property
     def slug(self) -> Slug:
@@ -113,36 +125,100 @@ class StreamFailed(Exception):
 _ROWS: Final = (
     Failure(
         Slug.BAD_MESSAGE,
-        "A message that is not JSON, has an unknown type, a wrong field or invalid base64. The tenth ends the stream.",
+        "A message is not JSON, has an unknown type, a wrong field or invalid base64.",
+        "Fix the client.",
         Blame.CLIENT,
         400,
         fatal=False,
+        fatal_at=10,
     ),
-    Failure(Slug.NOT_STARTED, "Audio or a command before `start`; it is discarded.", Blame.CLIENT, 409, fatal=False),
-    Failure(Slug.ALREADY_STARTED, "A second `start`; it is ignored.", Blame.CLIENT, 409, fatal=False),
-    Failure(Slug.BAD_START, "`start` has a wrong value or breaks the rules for hotwords.", Blame.CLIENT, 400),
-    Failure(Slug.ENGINE_NOT_SUPPORTED, "The recognizer does not have the engine asked for.", Blame.CLIENT, 400),
+    Failure(
+        Slug.NOT_STARTED,
+        "Audio or a command before `start`; it is discarded.",
+        "Send `start` first.",
+        Blame.CLIENT,
+        409,
+        fatal=False,
+    ),
+    Failure(
+        Slug.ALREADY_STARTED,
+        "A second `start`; it is ignored.",
+        "Open a connection for each stream.",
+        Blame.CLIENT,
+        409,
+        fatal=False,
+    ),
+    Failure(
+        Slug.BAD_START,
+        "A value of `start` is wrong, or its hotwords break the rules.",
+        "Fix the client.",
+        Blame.CLIENT,
+        400,
+    ),
+    Failure(
+        Slug.ENGINE_NOT_SUPPORTED,
+        "The recognizer lacks the engine; the message says which there are, where that is known.",
+        "Choose another engine.",
+        Blame.CLIENT,
+        400,
+    ),
     Failure(
         Slug.UNSUPPORTED_AUDIO,
-        "Audio in a format that streams do not take, or other than announced.",
+        "The audio is of another format than announced, or of one that is not taken.",
+        "Record PCM; in the developer tools: try on a phone.",
         Blame.CLIENT,
         415,
     ),
     Failure(
         Slug.STEREO_SUSPECTED,
-        "A hint: the audio looks like two channels, announced as one. The stream goes on.",
+        "A hint, once: the audio looks like two equal channels announced as one, which is recognized as nonsense.",
+        "Record with `numberOfChannels: 1`.",
         Blame.CLIENT,
         415,
         fatal=False,
     ),
-    Failure(Slug.UNAUTHENTICATED, "No token, or one that this service did not sign.", Blame.CLIENT, 401),
-    Failure(Slug.TOKEN_EXPIRED, "The token's time is over: log in again.", Blame.CLIENT, 401),
-    Failure(Slug.START_TIMEOUT, "No `start` within 10 s of the connection.", Blame.CLIENT, 408, retryable=True),
-    Failure(Slug.IDLE_TIMEOUT, "Nothing came from the client for 25 s.", Blame.CLIENT, 408, retryable=True),
-    Failure(Slug.CLIENT_TOO_SLOW, "The client does not read what it is sent.", Blame.CLIENT, 408, retryable=True),
+    Failure(
+        Slug.UNAUTHENTICATED,
+        "There is no token, or it was not signed by this service.",
+        "Log in.",
+        Blame.CLIENT,
+        401,
+    ),
+    Failure(
+        Slug.TOKEN_EXPIRED,
+        "The token's time is over.",
+        "Log in again, then reconnect.",
+        Blame.CLIENT,
+        401,
+    ),
+    Failure(
+        Slug.START_TIMEOUT,
+        "No `start` came within 10 s of the connection.",
+        "Send `start` on `welcome`.",
+        Blame.CLIENT,
+        408,
+        retryable=True,
+    ),
+    Failure(
+        Slug.IDLE_TIMEOUT,
+        "Nothing came for 25 s; over HTTP: the upload was not complete within 60 s.",
+        "Send `ping` in pauses; reconnect when the user speaks.",
+        Blame.CLIENT,
+        408,
+        retryable=True,
+    ),
+    Failure(
+        Slug.CLIENT_TOO_SLOW,
+        "The client does not read what it is sent.",
+        "Reconnect; the network is bad.",
+        Blame.CLIENT,
+        408,
+        retryable=True,
+    ),
     Failure(
         Slug.MESSAGE_TOO_BIG,
-        "A message over `maxMessageBytes`.",
+        "A message is over `maxMessageBytes`.",
+        "Send smaller frames.",
         Blame.CLIENT,
         413,
         rfc_close_code=1009,
@@ -150,47 +226,100 @@ _ROWS: Final = (
     Failure(
         Slug.NOT_CONFIGURED,
         "The service was started without credentials for a recognizer or without authentication.",
+        "Tell the operator.",
         Blame.OPERATOR,
         501,
     ),
     Failure(
         Slug.RECOGNIZER_REJECTED,
         "The recognizer refuses this service: credentials, account or location.",
+        "Tell the operator.",
         Blame.OPERATOR,
         502,
     ),
     Failure(
         Slug.RECOGNIZER_UNAVAILABLE,
         "The recognizer cannot be reached, failed or closed the connection.",
+        "Reconnect with back-off.",
         Blame.RECOGNIZER,
         503,
         retryable=True,
     ),
-    Failure(Slug.RECOGNIZER_TIMEOUT, "The recognizer did not answer in time.", Blame.RECOGNIZER, 504, retryable=True),
     Failure(
-        Slug.RECOGNIZER_BUSY, "The recognizer has no free place for a stream.", Blame.OPERATOR, 503, retryable=True
+        Slug.RECOGNIZER_TIMEOUT,
+        "The recognizer did not answer in time.",
+        "Reconnect with back-off.",
+        Blame.RECOGNIZER,
+        504,
+        retryable=True,
     ),
-    Failure(Slug.OVERLOADED, "This service has no free place for a stream.", Blame.OPERATOR, 503, retryable=True),
+    Failure(
+        Slug.RECOGNIZER_BUSY,
+        "The recognizer has no free place.",
+        "Wait `retryAfterMs`.",
+        Blame.OPERATOR,
+        503,
+        retryable=True,
+    ),
+    Failure(
+        Slug.OVERLOADED,
+        "This service has no free place.",
+        "Wait `retryAfterMs`.",
+        Blame.OPERATOR,
+        503,
+        retryable=True,
+    ),
     Failure(
         Slug.RESTARTING,
-        "The service is being stopped; another replica takes over.",
+        "This instance is being stopped in good order.",
+        "Reconnect: another replica takes over.",
         Blame.OPERATOR,
         503,
         retryable=True,
         rfc_close_code=1012,
     ),
-    Failure(Slug.BAD_REQUEST, "HTTP only: a field of the request is missing or has a wrong value.", Blame.CLIENT, 400),
     Failure(
-        Slug.AUDIO_TOO_LONG, "HTTP only: the audio of a request is longer or larger than allowed.", Blame.CLIENT, 413
+        Slug.BAD_REQUEST,
+        "A field of the request is missing or has a wrong value.",
+        "Fix the client.",
+        Blame.CLIENT,
+        400,
+        http_only=True,
+    ),
+    Failure(
+        Slug.AUDIO_TOO_LONG,
+        "The audio of a request is longer or larger than allowed.",
+        "Send less, or stream.",
+        Blame.CLIENT,
+        413,
+        http_only=True,
     ),
     Failure(
         Slug.TOO_MANY_REQUESTS,
-        "HTTP only: more requests at a time than this service can pass on.",
+        "There are more requests at a time than this service can pass on.",
+        "Wait `retryAfterMs`.",
         Blame.OPERATOR,
         429,
         retryable=True,
+        http_only=True,
     ),
-    Failure(Slug.INTERNAL, "An error in this service.", Blame.SERVICE, 500, retryable=True, rfc_close_code=1011),
+    Failure(
+        Slug.AUDIO_LOST,
+        "Unsettled audio no longer kept could not be recognized after a recognizer connection was lost.",
+        "Show the gap from `fromMs` to `toMs`, or let it be said again.",
+        Blame.RECOGNIZER,
+        503,
+        fatal=False,
+    ),
+    Failure(
+        Slug.INTERNAL,
+        "This service has made an error.",
+        "Reconnect with back-off, and report it.",
+        Blame.SERVICE,
+        500,
+        retryable=True,
+        rfc_close_code=1011,
+    ),
 )
 
 CATALOGUE: Final[dict[Slug, Failure]] = {row.slug: row for row in _ROWS}

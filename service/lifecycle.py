@@ -1,8 +1,19 @@
-"""Where the process stands, as the routes and the streams see it."""
+"""Where the process stands, as the routes and the streams see it, and the plan of its orderly stop. Pure."""
 
 import contextlib
 import enum
+import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+FINISHING_S: Final = 8.0
+"""What a stop keeps for the ends of its streams, of `DRAIN_S`. The recognizer's last words come within a second of the
+end of the audio, or within some seconds when audio waits that is sent at twice its speed; then `stopped`, the closing
+handshake (2 s), and TELLING_S for those that did not get so far."""
+TELLING_S: Final = 2.0
+"""How long before the hard end a stream that has not settled is given up: time for its `error` and the closing
+handshake, two round trips of a bad mobile network."""
 
 
 class Phase(enum.StrEnum):
@@ -15,29 +26,62 @@ class Phase(enum.StrEnum):
     """Told to stop: no new streams."""
 
 
+@dataclass(frozen=True, slots=True)
+class DrainPlan:
+    """An orderly stop, in seconds from the signal on."""
+
+    settle_s: float
+    """Until then people may finish their sentences; then streams are settled as after `stop`."""
+    give_up_s: float
+    """Streams that have not settled by then are told `restarting`."""
+    end_s: float
+    """What is open then is closed by force."""
+
+
+def drain_plan(drain_s: float) -> DrainPlan:
+    """The plan for a `DRAIN_S`.
+
+    One of 8 s or less leaves no time to go on talking: streams are settled at once. Under 4 s, half of it is for
+    settling and half for telling; with 0 the process closes everything at once.
+    """
+    return DrainPlan(max(0.0, drain_s - FINISHING_S), drain_s - min(TELLING_S, drain_s / 2), drain_s)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Told:
+    go_away: Callable[[float], None]
+    give_up: Callable[[], None]
+
+
 class Lifecycle:
     """The phase of this process. `/ready` answers 200 in SERVING only."""
 
     def __init__(self) -> None:
         self.phase = Phase.STARTING
-        self._told: set[Callable[[], None]] = set()
+        self._told: set[_Told] = set()
 
     def serve(self) -> None:
         """The recognizer is up. Nothing happens in a process that is being stopped already."""
         if self.phase is Phase.STARTING:
             self.phase = Phase.SERVING
 
-    def drain(self) -> None:
-        """No new streams from now on; those that run are told."""
+    def drain(self, settle_by: float = -math.inf) -> None:
+        """No new streams from now on; those that run are told to settle by a time on Trio's clock, or else at once."""
         self.phase = Phase.DRAINING
-        for tell in tuple(self._told):
-            tell()
+        for one in tuple(self._told):
+            one.go_away(settle_by)
+
+    def give_up(self) -> None:
+        """The time for an orderly end is over: streams that still run are told so."""
+        for one in tuple(self._told):
+            one.give_up()
 
     @contextlib.contextmanager
-    def told(self, tell: Callable[[], None]) -> Iterator[None]:
-        """While the `with` lasts, `tell` is called when the process is told to stop. It must not block or raise."""
-        self._told.add(tell)
+    def told(self, go_away: Callable[[float], None], give_up: Callable[[], None]) -> Iterator[None]:
+        """While the `with` lasts, `drain` and `give_up` call these. They must not block or raise."""
+        one = _Told(go_away, give_up)
+        self._told.add(one)
         try:
             yield
         finally:
-            self._told.discard(tell)
+            self._told.discard(one)

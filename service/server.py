@@ -12,6 +12,7 @@ from service.cancellation import cancel_when
 from service.deps import Deps
 from service.edge.http import HttpServer
 from service.edge.listener import Edge, open_listeners
+from service.lifecycle import drain_plan
 from service.settings import AuthMode, Settings
 from service.telemetry.logs import get_logger, log_event
 from service.telemetry.loop_watch import Heartbeat, Watchdog
@@ -77,21 +78,30 @@ async def _serve_connections(deps: Deps, stop: trio.Event, announce: Callable[[s
         _log_start(settings, addresses[0][1])
         announce(_base_url(addresses[0]))
         await stop.wait()
+        hard_end = trio.current_time() + settings.drain_s
+        serving.cancel_scope.deadline = hard_end  # whatever still runs then: the edge closes its transports by force
         await _drain(deps)
         edge.stop_accepting()
+        serving.cancel_scope.deadline = min(hard_end, trio.current_time() + LAST_ANSWERS_S)
         await http.close_idle()
-        serving.cancel_scope.deadline = trio.current_time() + LAST_ANSWERS_S
 
 
 async def _drain(deps: Deps) -> None:
-    """Tell the streams that they end, and wait until they and the uploads have, at most DRAIN_S.
+    """Tell the streams that they end, and wait until they and the uploads have. The caller sets the hard end.
 
     Meanwhile the port still answers, so that probes see 503 on /ready and clients a 503 with a hint.
     """
-    limit_s = deps.settings.drain_s
-    log_event(_logger, logging.INFO, "draining", streams=deps.admission.streams, limit_s=limit_s)
-    deps.lifecycle.drain()
-    with trio.move_on_after(limit_s):
+    began = trio.current_time()
+    plan = drain_plan(deps.settings.drain_s)
+    log_event(
+        _logger, logging.INFO, "draining", streams=deps.admission.streams, settle_s=plan.settle_s, limit_s=plan.end_s
+    )
+    deps.lifecycle.drain(began + plan.settle_s)
+    with trio.move_on_at(began + plan.give_up_s) as patience:
+        await deps.admission.wait_idle()
+    if patience.cancelled_caught:
+        log_event(_logger, logging.WARNING, "drain_overdue", streams=deps.admission.streams)
+        deps.lifecycle.give_up()
         await deps.admission.wait_idle()
 
 

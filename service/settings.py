@@ -87,6 +87,10 @@ class Settings:
     max_streams: int = 200
     max_connections: int = 400
     max_stream_s: int = 600
+    max_lag_ms: int = 100
+    """How late the event loop may be before new streams are refused; why so much: telemetry/overload.py."""
+    replay_s: int = 15
+    """Unsettled audio that is kept to be sent again when a recognizer connection is lost: 32 kB a second and stream."""
     drain_s: int = 20
     """How long an orderly stop may take; Kubernetes kills after 30 s."""
     metrics_token: str = field(default="", repr=False)
@@ -127,6 +131,8 @@ class Settings:
             max_streams=max_streams,
             max_connections=reader.integer("MAX_CONNECTIONS", 2 * max_streams, 1, 1_000_000),
             max_stream_s=reader.integer("MAX_STREAM_S", 600, 1, 86_400),
+            max_lag_ms=reader.integer("MAX_LAG_MS", 100, 10, 60_000),
+            replay_s=reader.integer("REPLAY_S", 15, 1, 120),
             drain_s=reader.integer("DRAIN_S", 20, 0, 600),
             metrics_token=reader.secret("METRICS_TOKEN", at_least=8),
             test_ws_max_bytes=reader.integer("TEST_WS_MAX_BYTES", 65536, 1, 16 * 1024 * 1024),
@@ -179,7 +185,7 @@ KNOWN_NAMES: Final = (
     "HOST", "PORT", "LOG_LEVEL", "AUTH_MODE", "JWT_SECRET", "JWT_SECRET_OLD", "RECOGNIZER", *_ALIASES,
     "TENCENT_CREDENTIALS", "TENCENT_ASR_URL", "TENCENT_API_URL",
     "DEFAULT_ENGINE", "UPSTREAM_CONCURRENCY", "UPSTREAM_PACKET_MS", "MAX_STREAMS",
-    "MAX_CONNECTIONS", "MAX_STREAM_S", "DRAIN_S", "METRICS_TOKEN", "TEST_WS_MAX_BYTES",
+    "MAX_CONNECTIONS", "MAX_STREAM_S", "MAX_LAG_MS", "REPLAY_S", "DRAIN_S", "METRICS_TOKEN", "TEST_WS_MAX_BYTES",
 )  # fmt: skip
 
 # Names that others set; never mistaken for typos of ours.

@@ -74,14 +74,16 @@ class RecognizerConnection:
         self._metrics = metrics
         self._waiting: deque[bytes | str] = deque()
         """Messages that came with the last read, and were not looked at yet."""
+        self._why: StreamFailed | None = None
+        """What ended the connection, where it was not the recognizer."""
         self.voice_id = voice_id
         self.sent_bytes = 0
 
     async def send_audio(self, packets: Iterable[bytes]) -> None:
         """Send packets of audio, in order and in one write; `sent_bytes` counts them when they were written.
 
-        Raises ConnectionGoneError when the connection has ended, StreamFailed when they could not all be written in
-        SEND_S. After either, and after a cancellation, the connection sends nothing more.
+        Raises ConnectionGoneError when the connection has ended, also because they could not all be written in SEND_S:
+        `receive` raises why. After that, and after a cancellation, the connection sends nothing more.
         """
         audio = list(packets)
         await self._send(self._wire.encode_all(audio))
@@ -186,13 +188,18 @@ class RecognizerConnection:
             await trio.aclose_forcefully(self._stream)  # so that `receive` does not wait for a peer that is half gone
             raise ConnectionGoneError from None
         except WriteTooSlow:
-            raise self._failed(Trouble.SEND_TIMEOUT, f"The recognizer took no audio for {SEND_S:g} s.") from None
+            self._why = self._failed(Trouble.SEND_TIMEOUT, f"The recognizer took no audio for {SEND_S:g} s.")
+            self.end()
+            await trio.aclose_forcefully(self._stream)
+            raise ConnectionGoneError from None
 
     async def _wait(self) -> None:
         """Until something was said."""
         try:
             self._waiting.extend(await self._socket.receive())
         except WebSocketEnded:
+            if self._why is not None:
+                raise self._why from None
             if self._wire.has_broken_the_protocol:
                 raise self._failed(Trouble.GARBLED, "The recognizer does not speak WebSocket as expected.") from None
             raise self._failed(Trouble.LOST, "The recognizer closed the connection.") from None

@@ -4,6 +4,7 @@ The decision is a pure function. What was admitted is given back by the `with` t
 """
 
 import contextlib
+import math
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,7 @@ from service.failures import Problem, Slug, StreamFailed, problem
 from service.lifecycle import Lifecycle, Phase
 from service.retry_hint import retry_hint_ms
 from service.telemetry.metrics import Metrics
+from service.telemetry.overload import Overload
 
 SLOT_WAIT_S: Final = 5.0
 """How long a stream that goes on after a pause waits for a recognizer slot: half of what the finishing may take."""
@@ -26,6 +28,8 @@ class Load:
     phase: Phase
     streams: int
     max_streams: int
+    shed_for_ms: int | None = None
+    """How long new streams are refused at least because the event loop is late; None when it is not."""
 
 
 def refusal(load: Load, retry_after_ms: int) -> Problem | None:
@@ -35,6 +39,12 @@ def refusal(load: Load, retry_after_ms: int) -> Problem | None:
             Slug.RESTARTING,
             f"This instance is {load.phase}; connect again.",
             retry_after_ms=retry_after_ms,
+        )
+    if load.shed_for_ms is not None:
+        return problem(
+            Slug.OVERLOADED,
+            "This instance has more to do than it can; try again after the hint.",
+            retry_after_ms=load.shed_for_ms + retry_after_ms,
         )
     if load.streams >= load.max_streams:
         return problem(
@@ -48,15 +58,26 @@ def refusal(load: Load, retry_after_ms: int) -> Problem | None:
 class Admission:
     """The places of one process: for streams, and for recognizer connections."""
 
-    def __init__(self, *, max_streams: int, recognizer_slots: int, lifecycle: Lifecycle, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        *,
+        max_streams: int,
+        recognizer_slots: int,
+        lifecycle: Lifecycle,
+        metrics: Metrics,
+        overload: Overload | None = None,
+    ) -> None:
         self._max_streams = max_streams
         self._lifecycle = lifecycle
         self._metrics = metrics
+        self.overload = overload or Overload(math.inf)
+        """Refuses new streams while it says so; whoever watches the event loop tells it the lag."""
         self._slots = trio.CapacityLimiter(recognizer_slots)
         self.streams = 0
         """Streams that are admitted and have not ended."""
         self._sentences = 0
         self._idle = trio.Event()
+        metrics.shedding.set_function(lambda: self.overload.is_shedding)
         metrics.recognizer_slots.labels("used").set_function(lambda: self.slots_used)
         metrics.recognizer_slots.labels("free").set_function(lambda: self.slots_total - self.slots_used)
         metrics.recognizer_slots.labels("waited_for").set_function(lambda: self._slots.statistics().tasks_waiting)
@@ -74,8 +95,11 @@ class Admission:
     @contextlib.contextmanager
     def stream(self) -> Iterator[None]:
         """A place for one stream while the `with` lasts. Raises StreamFailed when there is none."""
-        refused = refusal(Load(self._lifecycle.phase, self.streams, self._max_streams), retry_hint_ms())
+        load = Load(self._lifecycle.phase, self.streams, self._max_streams, self._shed_for_ms())
+        refused = refusal(load, retry_hint_ms())
         if refused is not None:
+            if refused.slug is Slug.OVERLOADED and self.overload.is_shedding:
+                self._metrics.streams_shed.inc()
             raise StreamFailed(refused)
         self.streams += 1
         self._metrics.streams_active.inc()
@@ -85,6 +109,11 @@ class Admission:
             self.streams -= 1
             self._metrics.streams_active.dec()
             self._note_idle()
+
+    def _shed_for_ms(self) -> int | None:
+        if not self.overload.is_shedding:
+            return None
+        return round(1000 * self.overload.wait_s(trio.current_time()))
 
     @contextlib.contextmanager
     def sentence(self) -> Iterator[None]:

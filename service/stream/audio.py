@@ -1,5 +1,8 @@
 """The audio of one stream on its way to the recognizer: kept, cut into packets, paced, accounted for. Pure.
 
+What was sent is kept until it is settled, as much of it as the replay may have: when a connection is lost, `rewind`
+puts it before what waits, and the next connection is sent it again. It is counted once.
+
 Audio waits in an uplink, in which `finalize` and `stop` are marks at a position: the audio before the first mark
 belongs to the present recognizer connection, the audio behind it to a later one. Positions count the client's audio
 from the start of the stream, in units of which a millisecond has a whole number: bytes of PCM (`Uplink`), samples of
@@ -85,8 +88,11 @@ class Pacer:
 class AnyUplink(abc.ABC):
     """The audio that the recognizer has not been sent yet, and the account of all audio of the stream."""
 
-    def __init__(self, units_per_ms: int, packet_units: int, now: float) -> None:
+    def __init__(self, units_per_ms: int, packet_units: int, replay_s: float, begins_ms: int, now: float) -> None:
+        """`begins_ms` is where the client's clock stands: not 0 when it resumes an earlier stream."""
         self._units_per_ms = units_per_ms
+        self._replay_units = int(replay_s * 1000) * units_per_ms
+        self._begins_at = begins_ms * units_per_ms
         self._packet_units = packet_units
         self._limit_units = int(BACKLOG_S * 1000) * units_per_ms
         self._arrivals: deque[tuple[int, float]] = deque()
@@ -94,8 +100,12 @@ class AnyUplink(abc.ABC):
         self._marks: deque[Mark] = deque()
         self._pacer = Pacer(units_per_ms * 1000, now)
         self._stopped = False
-        self._relayed = 0
-        """The position of the first audio that was not sent, since nothing is skipped."""
+        self._next = self._begins_at
+        """The position of the first audio to send, since nothing is skipped."""
+        self._reached = self._reached_before = self._begins_at
+        """The position up to which audio was sent, on any connection; and before the last `take_due`."""
+        self._settled = self._begins_at
+        """The position up to which the recognizer has settled."""
         self._dropped = 0
         self.first_audio_at = math.inf
         self.last_audio_at = -math.inf
@@ -127,7 +137,15 @@ class AnyUplink(abc.ABC):
 
     @abc.abstractmethod
     def not_sent(self, count: int) -> None:
-        """The last `count` bytes that `take_due` gave could not be written, and the stream ends with that."""
+        """The last `count` bytes that `take_due` gave could not be written, and the connection ends with that."""
+
+    @abc.abstractmethod
+    def _forget(self, position: int) -> None:
+        """What was sent before this position is not kept any more."""
+
+    @abc.abstractmethod
+    def _put_back(self) -> int:
+        """What is kept goes before what waits; the position where that begins."""
 
     @abc.abstractmethod
     def _whole(self, waiting: int) -> int:
@@ -135,24 +153,34 @@ class AnyUplink(abc.ABC):
 
     @abc.abstractmethod
     def _pop(self, size: int) -> tuple[bytes, int]:
-        """Remove the next audio of this size; how much of it is the client's new audio."""
+        """Take the next audio of this size, and keep it; how much of it is the client's new audio."""
 
     # -- the clock ----------------------------------------------------------------------------------------------------
 
     @property
     def position(self) -> int:
         """Where the next audio from the client will stand."""
-        return self._relayed + self.waiting
+        return self._next + self.waiting
 
     @property
     def received(self) -> int:
         """All audio that came from the client."""
-        return self._relayed + self.waiting + self._dropped
+        return self.position - self._begins_at + self._dropped
 
     @property
     def relayed(self) -> int:
         """The audio that the recognizer was sent; none of it counts twice."""
-        return self._relayed
+        return self._reached - self._begins_at
+
+    @property
+    def sent_to(self) -> int:
+        """The position up to which the present connection was sent audio."""
+        return self._next
+
+    @property
+    def settled_to(self) -> int:
+        """The position up to which the recognizer has settled."""
+        return self._settled
 
     def in_ms(self, units: int) -> int:
         """A position or a length in milliseconds, rounded down."""
@@ -167,7 +195,7 @@ class AnyUplink(abc.ABC):
     @property
     def full(self) -> bool:
         """Whether the client must not be read until audio was sent."""
-        return self.waiting >= self._limit_units
+        return self.position - self._reached >= self._limit_units
 
     @property
     def stopped(self) -> bool:
@@ -221,7 +249,29 @@ class AnyUplink(abc.ABC):
     def begin_connection(self, now: float) -> int:
         """A new recognizer connection: its pace starts afresh. Returns the position at which its clock is 0."""
         self._pacer = Pacer(self._units_per_ms * 1000, now)
-        return self._relayed
+        return self._next
+
+    def settle(self, position: int) -> None:
+        """Everything before this position, as far as it was sent, is settled: it is not kept for a replay."""
+        if position > self._settled:
+            self._settled = min(position, self._next)
+            self._forget(self._settled)
+
+    def settle_to_ms(self, until_ms: int) -> None:
+        """As `settle`."""
+        self.settle(until_ms * self._units_per_ms)
+
+    def rewind(self, now: float) -> tuple[int, int] | None:
+        """The connection is lost: what it was sent, and has not settled, is to be sent again.
+
+        Returns the milliseconds between which audio is missing, where more was unsettled than is kept.
+        """
+        before, self._next = self._next, self._put_back()
+        if self._next < before:
+            self._arrivals.appendleft((before, now))
+        missing = (self.in_ms(self._settled), self.in_ms(self._next))
+        self._settled = self._next
+        return missing if missing[0] < missing[1] else None
 
     @property
     def has_packet(self) -> bool:
@@ -234,6 +284,7 @@ class AnyUplink(abc.ABC):
 
     def take_due(self, now: float) -> list[Packet]:
         """The packets to send now, within the pace. A short packet is due at a mark or when audio has paused."""
+        self._reached_before = self._reached
         packets = []
         allowance = self._pacer.allowance(now)
         while 0 < (size := self._next_size(now)) <= allowance:
@@ -259,7 +310,7 @@ class AnyUplink(abc.ABC):
 
     def account(self, recognized_ms: int) -> AudioAccount:
         """Received = relayed + dropped, in bytes and in milliseconds; what still waits counts as dropped."""
-        received_ms, dropped_ms = self.in_ms(self.received), self.in_ms(self._dropped + self.waiting)
+        received_ms, dropped_ms = self.in_ms(self.received), self.in_ms(self.received - self.relayed)
         return AudioAccount(
             received_ms=received_ms,
             relayed_ms=received_ms - dropped_ms,
@@ -272,7 +323,7 @@ class AnyUplink(abc.ABC):
 
     def _sendable(self) -> int:
         """How much can be sent before the first mark."""
-        return self._whole(self._marks[0].position - self._relayed if self._marks else self.waiting)
+        return self._whole(self._marks[0].position - self._next if self._marks else self.waiting)
 
     def _next_size(self, now: float) -> int:
         """What the next packet has; 0 when none is due. The pace comes on top."""
@@ -287,12 +338,16 @@ class AnyUplink(abc.ABC):
 
     def _take(self, size: int) -> Packet:
         audio, new = self._pop(size)
-        self._relayed += new
-        arrivals, relayed = self._arrivals, self._relayed
-        while arrivals[0][0] < relayed:
+        self._next += new
+        if self._next > self._reached:
+            self._reached = self._next
+        if self._next - self._settled > self._replay_units:
+            self._forget(self._next - self._replay_units)
+        arrivals, sent_to = self._arrivals, self._next
+        while arrivals[0][0] < sent_to:
             arrivals.popleft()
         position, complete_at = arrivals[0]
-        if position == relayed:
+        if position == sent_to:
             arrivals.popleft()
         return Packet(audio, complete_at)
 
@@ -300,9 +355,13 @@ class AnyUplink(abc.ABC):
 class Uplink(AnyUplink):
     """An uplink for 16-bit mono PCM; positions are bytes, and any whole sample can be the last of a packet."""
 
-    def __init__(self, bytes_per_ms: int, packet_ms: int, now: float) -> None:
-        super().__init__(bytes_per_ms, packet_ms * bytes_per_ms, now)
+    def __init__(
+        self, bytes_per_ms: int, packet_ms: int, now: float, *, replay_s: float = 0.0, begins_ms: int = 0
+    ) -> None:
+        super().__init__(bytes_per_ms, packet_ms * bytes_per_ms, replay_s, begins_ms, now)
         self._waiting = bytearray()
+        self._kept = bytearray()
+        """What was sent and is kept; it ends where the present connection was sent audio to."""
 
     @property
     def waiting(self) -> int:
@@ -314,12 +373,7 @@ class Uplink(AnyUplink):
 
     @property
     def relayed_bytes(self) -> int:
-        return self._relayed
-
-    @property
-    def dropped_bytes(self) -> int:
-        """What came from the client and will not be sent."""
-        return self._dropped
+        return self.relayed
 
     def feed(self, data: bytes, now: float) -> None:
         if not data:
@@ -329,7 +383,7 @@ class Uplink(AnyUplink):
             return
         waiting = self._waiting
         waiting += data
-        self._arrived(self._relayed + len(waiting), now)
+        self._arrived(self._next + len(waiting), now)
 
     @property
     def has_packet(self) -> bool:
@@ -340,8 +394,8 @@ class Uplink(AnyUplink):
         self._waiting.clear()
 
     def not_sent(self, count: int) -> None:
-        self._relayed -= count
-        self._dropped += count
+        # Not from `_next`: a send may end when the connection was lost already, behind `rewind`.
+        self._reached = max(self._reached_before, self._reached - count)
 
     def _whole(self, waiting: int) -> int:
         return waiting - waiting % SAMPLE_BYTES
@@ -349,4 +403,14 @@ class Uplink(AnyUplink):
     def _pop(self, size: int) -> tuple[bytes, int]:
         audio = bytes(self._waiting[:size])
         del self._waiting[:size]
+        self._kept += audio
         return audio, size
+
+    def _forget(self, position: int) -> None:
+        del self._kept[: max(0, len(self._kept) - (self._next - position))]
+
+    def _put_back(self) -> int:
+        begin = self._next - len(self._kept)
+        self._waiting[:0] = self._kept
+        self._kept.clear()
+        return begin

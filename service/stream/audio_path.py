@@ -5,7 +5,7 @@ After the first seconds nothing has to be looked at any more: what comes is audi
 
 import dataclasses
 
-from service.failures import Problem
+from service.failures import Problem, StreamFailed
 from service.stream.audio import AnyUplink
 from service.stream.intake import Intake
 from service.stream.stereo import StereoWatch
@@ -13,18 +13,25 @@ from service.stream.stream_settings import MP3, StreamSettings
 from service.stream.uplink_mp3 import uplink_for
 
 
+def check(refused: Problem | None) -> None:
+    """Raises StreamFailed for a problem."""
+    if refused is not None:
+        raise StreamFailed(refused)
+
+
 class AudioPath:
     """The way of one stream's audio. After a problem, feed nothing more. Times are seconds of any monotonic clock."""
 
-    def __init__(self, settings: StreamSettings, packet_ms: int, now: float) -> None:
+    def __init__(self, settings: StreamSettings, packet_ms: int, replay_s: float, now: float) -> None:
         self.settings = settings
         """As announced; with the format that the bytes have shown."""
         self._packet_ms = packet_ms
+        self._replay_s = replay_s
         self._intake = Intake(settings.voice_format, settings.sample_rate)
         self._stereo = StereoWatch()
         self.is_plain = False
         """Whether neither the intake nor the watch has anything more to look for."""
-        self.uplink: AnyUplink = uplink_for(settings, packet_ms, now)
+        self.uplink: AnyUplink = uplink_for(settings, packet_ms, replay_s, now)
         self.stereo_is_suspected = False
         """Set once at most; whoever tells the client resets it."""
 
@@ -57,5 +64,5 @@ class AudioPath:
         if self._intake.voice_format == MP3 and not self.settings.is_mp3:
             # The bytes show what the announcement left open; the uplink for PCM was not given any audio yet.
             self.settings = dataclasses.replace(self.settings, voice_format=MP3)
-            self.uplink = uplink_for(self.settings, self._packet_ms, now, instead_of=self.uplink)
+            self.uplink = uplink_for(self.settings, self._packet_ms, self._replay_s, now, instead_of=self.uplink)
         return self.uplink.feed(audio, now)

@@ -13,7 +13,7 @@ from typing import Final
 import trio
 
 from service.deps import Deps
-from service.failures import NORMAL_CLOSE, Problem, Slug, StreamFailed, problem
+from service.failures import Problem, Slug, StreamFailed, problem
 from service.lifecycle import Phase
 from service.retry_hint import retry_hint_ms
 from service.stream import protocol
@@ -45,20 +45,20 @@ async def serve_stream(client: Client, bearer: str, deps: Deps) -> None:
     """
     try:
         outcome = await _conduct(Inbox(client, deps.metrics), bearer, deps)
-        if outcome.problem is None:
-            await client.close(NORMAL_CLOSE, outcome.end)
-        else:
-            await _refuse(client, outcome.problem)
     except StreamFailed as refused:
         deps.metrics.messages_rejected.labels(refused.problem.slug).inc()
-        await _refuse(client, refused.problem)
+        outcome = Outcome.failed(refused.problem)
     except (ClientGone, ClientTooSlow):
-        await client.close(NORMAL_CLOSE, End.CLIENT_LEFT)
+        outcome = Outcome(End.CLIENT_LEFT)
+    if outcome.problem is not None:
+        with contextlib.suppress(ClientGone, ClientTooSlow):
+            await client.send(ErrorMessage.of(outcome.problem).encode())
+    await client.close(outcome.close_code, outcome.close_reason)
 
 
 async def _conduct(inbox: Inbox, bearer: str, deps: Deps) -> Outcome:
     timestamp = int(deps.wall_clock() * 1000)
-    await inbox.client.send(Welcome(timestamp, max_stream_ms=deps.settings.max_stream_s * 1000).encode())
+    await inbox.client.send(Welcome(timestamp, max_stream_ms=deps.settings.max_stream_s * 1000, resume=True).encode())
     asked = await _start_of(inbox)
     if asked is None:
         return Outcome(End.CANCELED)
@@ -109,14 +109,21 @@ async def _run(inbox: Inbox, settings: StreamSettings, early: list[bytes | str],
         engine=settings.engine_type,
         format=settings.voice_format,
         sample_rate=settings.sample_rate,
+        resumed_from=settings.resumed_from,
     )
-    try:
-        with deps.lifecycle.told(lambda: session.interrupt(_restarting())):
-            return await session.run(early)
-    finally:
-        outcome = session.outcome or _taken_away(deps)
-        deps.metrics.streams_ended.labels(outcome.end).inc()
-        _log_end(session, outcome, stream_id, trio.current_time() - began)
+
+    def go_away(settle_by: float) -> None:
+        session.go_away(max(settle_by, trio.current_time()))
+
+    with trio.CancelScope() as patience:
+        try:
+            with deps.lifecycle.told(go_away, patience.cancel):
+                return await session.run(early)
+        finally:
+            outcome = session.outcome or _taken_away(deps)
+            deps.metrics.streams_ended.labels(outcome.end).inc()
+            _log_end(session, outcome, stream_id, trio.current_time() - began)
+    return outcome  # it was given up: the client can still be told
 
 
 def _taken_away(deps: Deps) -> Outcome:
@@ -149,9 +156,3 @@ def _log_end(session: Session, outcome: Outcome, stream_id: str, lasted_s: float
 
 def _restarting() -> Problem:
     return problem(Slug.RESTARTING, "This instance is being stopped: connect again.", retry_after_ms=retry_hint_ms())
-
-
-async def _refuse(client: Client, refused: Problem) -> None:
-    with contextlib.suppress(ClientGone, ClientTooSlow):
-        await client.send(ErrorMessage.of(refused).encode())
-    await client.close(refused.failure.close_code, refused.slug)

@@ -1,10 +1,15 @@
 """What is measured of one stream, for the metrics and for its line in the log."""
 
+import logging
 from collections.abc import Iterable
 from typing import Final
 
+from service.failures import Problem
 from service.stream.audio import AnyUplink, Packet
+from service.telemetry.logs import get_logger, log_event
 from service.telemetry.metrics import Metrics
+
+_logger: Final = get_logger("stream")
 
 REPORT_EVERY_S: Final = 1.0
 """Audio is added to the metrics in sums, not frame by frame: a scrape comes every few seconds."""
@@ -22,6 +27,7 @@ class Observed:
         """From the first audio to the first result."""
         self.connections = 0
         """Recognizer connections that were accepted."""
+        self.results = 0
 
     def audio(self, uplink: AnyUplink, now: float) -> None:
         """Report what came from the client and what went to the recognizer, when it is time again."""
@@ -41,8 +47,22 @@ class Observed:
         for packet in packets:
             self._metrics.gateway_delay.observe(now - packet.complete_at)
 
+    def lost(self, stream_id: str, reason: Problem, missing: tuple[int, int] | None) -> None:
+        """A connection was lost, and another one is to take its place; audio may be missing, from and to."""
+        log_event(
+            _logger,
+            logging.WARNING,
+            "recognizer_lost",
+            stream=stream_id,
+            reason=reason.slug,
+            code=reason.recognizer_code,
+            missing_from_ms=missing[0] if missing else None,
+            missing_to_ms=missing[1] if missing else None,
+        )
+
     def told(self, uplink: AnyUplink, now: float) -> None:
         """A result went to the client."""
+        self.results += 1
         if self.first_result_s is None and uplink.first_audio_at <= now:
             self.first_result_s = now - uplink.first_audio_at
             self._metrics.first_partial.observe(self.first_result_s)

@@ -7,7 +7,7 @@ import enum
 from dataclasses import dataclass
 from typing import Final
 
-from service.failures import CATALOGUE, Problem, Slug
+from service.failures import CATALOGUE, NORMAL_CLOSE, Problem, Slug
 
 
 class End(enum.StrEnum):
@@ -17,6 +17,8 @@ class End(enum.StrEnum):
     """The client said `stop`, and everything was settled."""
     TIME_LIMIT = "time_limit"
     """`MAX_STREAM_S` was reached, and everything was settled."""
+    DRAINED = "drained"
+    """This process was told to stop, and everything was settled."""
     CANCELED = "canceled"
     """The client said `cancel`."""
     CLIENT_LEFT = "client_left"
@@ -29,6 +31,18 @@ class Outcome:
 
     end: End | Slug
     problem: Problem | None = None
+
+    @property
+    def close_code(self) -> int:
+        """The code of the WebSocket's close."""
+        if self.problem is not None:
+            return self.problem.failure.close_code
+        return CATALOGUE[Slug.RESTARTING].close_code if self.end is End.DRAINED else NORMAL_CLOSE
+
+    @property
+    def close_reason(self) -> str:
+        """The reason of the WebSocket's close, and of the `goaway` that comes before it where one does."""
+        return Slug.RESTARTING if self.end is End.DRAINED else self.end
 
     @classmethod
     def failed(cls, problem: Problem) -> "Outcome":

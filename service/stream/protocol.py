@@ -4,7 +4,7 @@ docs/protocol.md says what the messages mean. JSON uses camelCase keys, the stru
 are ignored, so that newer clients can talk to older servers.
 """
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -23,6 +23,19 @@ class Hotword(msgspec.Struct, frozen=True):
     weight: int = 10
 
 
+class Resume(msgspec.Struct, frozen=True, rename="camel"):
+    """Where a stream goes on that lost its connection; `stream_settings.settle` refuses what is out of bounds.
+
+    The numbers are the client's word. They set where indexes and times begin, and nothing else is believed of them.
+    """
+
+    stream_id: str
+    sentences: int
+    """How many finals the client has; the next one gets this index."""
+    settled_ms: int
+    """Where the audio that follows begins, on the clock of the client's audio."""
+
+
 class Start(msgspec.Struct, frozen=True, rename="camel"):
     """The request for a stream as the client wrote it; `stream_settings.settle` turns it into what is in force."""
 
@@ -39,7 +52,7 @@ class Start(msgspec.Struct, frozen=True, rename="camel"):
     filter_modal: bool | int | None = None
     filter_punc: bool | int | None = None
     convert_num_mode: bool | int | None = None
-    resume: Any = None
+    resume: Resume | None = None
     # Spellings of the service being replaced.
     old_need_vad: bool | None = msgspec.field(default=None, name="needvad")
     old_vad_silence_ms: int | None = msgspec.field(default=None, name="vadSilenceTime")
@@ -128,6 +141,8 @@ class Welcome(_ServerMessage, frozen=True, tag="welcome"):
     protocol: int = PROTOCOL_VERSION
     heartbeat_ms: int = HEARTBEAT_MS
     max_message_bytes: int = MAX_MESSAGE_BYTES
+    resume: bool | msgspec.UnsetType = msgspec.UNSET
+    """True: `start` may have a `resume`. A service that does not say so refuses it, or does not know it."""
 
 
 class Ready(_ServerMessage, frozen=True, tag="ready"):
@@ -147,6 +162,8 @@ class Ready(_ServerMessage, frozen=True, tag="ready"):
     filter_modal: int
     filter_punc: int
     convert_num_mode: int
+    resumed_from: str | msgspec.UnsetType = msgspec.UNSET
+    """The stream that this one continues."""
 
 
 class Word(msgspec.Struct, frozen=True, rename="camel"):
@@ -210,11 +227,30 @@ class ErrorMessage(_ServerMessage, frozen=True, tag="error"):
     retryable: bool
     retry_after_ms: int | None
     fatal: bool
+    from_ms: int | msgspec.UnsetType = msgspec.UNSET
+    to_ms: int | msgspec.UnsetType = msgspec.UNSET
+    """With `audio_lost`: the stretch of the client's audio that is concerned, its end exclusive."""
 
     @classmethod
     def of(cls, occurred: Problem) -> "ErrorMessage":
         """The message that tells a client of a problem."""
-        return cls(occurred.slug, occurred.message, occurred.failure.retryable, occurred.retry_after_ms, occurred.fatal)
+        return cls(
+            occurred.slug,
+            occurred.message,
+            occurred.failure.retryable,
+            occurred.retry_after_ms,
+            occurred.fatal,
+            msgspec.UNSET if occurred.from_ms is None else occurred.from_ms,
+            msgspec.UNSET if occurred.to_ms is None else occurred.to_ms,
+        )
+
+
+class GoAway(_ServerMessage, frozen=True, tag="goaway"):
+    """The stream will be settled and ended by the server: as after `stop`, when the time left is over at the latest."""
+
+    time_left_ms: int
+    reason: str
+    """Why: `restarting` or `time_limit`."""
 
 
 class Pong(_ServerMessage, frozen=True, tag="pong"):

@@ -7,38 +7,41 @@ changes between two awaits, and whichever ends first ends the stream. To follow 
 be decided, audio goes through `_relay_now` and results through `_tell_now`, in the task of the pump that has read them.
 These take only what they can deal with without a wait; the rest comes to the two tasks.
 
-Memory of a live stream: at most audio.BACKLOG_S of audio (320 kB), the settled text, and what one read (64 KiB) brought
-from either side: behind messages that wait, nothing more is read.
+Memory of a live stream: at most audio.BACKLOG_S and REPLAY_S of audio (800 kB), the settled text, and what one read
+(16 KiB) brought from either side: behind messages that wait, nothing more is read.
 """
 
 import math
+import secrets
 from typing import Final
 
 import trio
 
 from service.deps import Deps
 from service.failures import Problem, Slug, StreamFailed, problem
-from service.recognizer.connection import ConnectionGoneError, RecognizerConnection, failed, open_recognizer
+from service.recognizer.breaker import NotDialedError
+from service.recognizer.connection import ConnectionGoneError, RecognizerConnection, failed
 from service.recognizer.tencent import SentenceResult, Settled, Trouble
 from service.settings import MAX_MESSAGE_BYTES
 from service.stream import protocol, state
 from service.stream.admission import SLOT_WAIT_S
-from service.stream.audio import AnyUplink, Mark
-from service.stream.audio_path import AudioPath
+from service.stream.audio import AnyUplink
+from service.stream.audio_path import AudioPath, check
 from service.stream.client import ClientGone, ClientTooSlow
+from service.stream.clocks import FINISH_S, IDLE_S, PAUSE_S, Clocks
 from service.stream.ending import outcome_of
+from service.stream.failover import Failover, Progress, audio_lost
 from service.stream.inbox import Inbox
 from service.stream.observed import Observed
 from service.stream.outcome import End, Outcome
-from service.stream.protocol import Result
+from service.stream.recognizer_access import recognizer
+from service.stream.result_path import ResultPath
 from service.stream.state import Action, Event, Phase, Situation
 from service.stream.stream_settings import StreamSettings
-from service.stream.transcript import Transcript, current
+from service.stream.transcript import Transcript
 
-IDLE_S: Final = 25.0  # two heartbeats of 10 s may be lost
-PAUSE_S: Final = 5.0  # Tencent may fail after 6 s without audio, and does after 15 s (document 1093/48982)
-FINISH_S: Final = 10.0  # from the last audio sent to everything settled; third parties wait 5 to 10 s
 DEAF_S: Final = 1.0  # a send that took longer has kept us from reading the client
+MAX_BREAKER_WAIT_S: Final = 5.0  # then the stream asks, and is refused if it is still open
 MAX_MARKS: Final = 16  # `finalize` requests that wait; a person cannot ask faster
 
 
@@ -59,20 +62,16 @@ class Session:
         self._used = False
         self._dialed_mp3 = settings.is_mp3
         """Whether the last connection was opened for mp3."""
-        self._path = AudioPath(settings, deps.settings.upstream_packet_ms, now)
-        self.transcript = Transcript()
+        self._path = AudioPath(settings, deps.settings.upstream_packet_ms, deps.settings.replay_s, now)
         self.observed = Observed(deps.metrics, now)
-        self._began_at = now
+        self._results = ResultPath(self._client, self._path, self.observed)
+        self._clocks = Clocks(now, deps.settings.max_stream_s)
         self._accepted_at = now
-        self._stopped_at = now
-        self._answer_by = math.inf  # when the recognizer must have settled what it was sent
-        self._read_at = now
-        """Until when the client was not being listened to: while the backlog was full, or a send took its time."""
-        self._finish_by = math.inf
-        """When `stopped` is due."""
+        self._failover = Failover()
+        self._serving = trio.CancelScope()
+        """Of the present connection: cancelled when it does not answer."""
         self._time_is_up = False
         self.outcome: Outcome | None = None
-        self._interrupted: Problem | None = None
         self._parked = trio.CancelScope()
         self._poked = False
         self._failure: StreamFailed | None = None
@@ -82,6 +81,11 @@ class Session:
     def uplink(self) -> AnyUplink:
         """The audio, and the account of it."""
         return self._path.uplink
+
+    @property
+    def transcript(self) -> Transcript:
+        """What was recognized."""
+        return self._results.transcript
 
     async def run(self, early: list[bytes | str]) -> Outcome:
         """Conduct the stream; `early` are the messages that came together with `start`.
@@ -96,7 +100,7 @@ class Session:
                 nursery.cancel_scope.cancel()
             # Said when the recognizer task is gone: nothing can fail any more that would contradict it.
             if end is not End.CANCELED:
-                await self._say_stopped()
+                await self._results.say_stopped(self._clocks)
             self.outcome = Outcome(end)
         except BaseExceptionGroup as group:
             canceled, failures = group.split(trio.Cancelled)
@@ -110,9 +114,9 @@ class Session:
             self.observed.audio_at_last(self.uplink)
         return self.outcome
 
-    def interrupt(self, reason: Problem) -> None:
-        """End the stream with a problem, from outside and without blocking."""
-        self._interrupted = reason
+    def go_away(self, settle_by: float) -> None:
+        """Tell the client that this process is being stopped, and end the stream by itself then; without blocking."""
+        self._clocks.end_early(settle_by, trio.current_time())
         self._poke()
 
     # -- the client task ----------------------------------------------------------------------------------------------
@@ -124,10 +128,10 @@ class Session:
                 if await self._on_message(message):
                     return End.CANCELED
             await self._catch_up()
-            self._check_clocks()
+            await self._check_clocks()
             await self._relay_audio()
             if await self._act():
-                return End.TIME_LIMIT if self._time_is_up else End.COMPLETED
+                return self._clocks.limit_end if self._time_is_up else End.COMPLETED
             messages = await self._next_messages()
 
     async def _next_messages(self) -> list[bytes | str]:
@@ -233,21 +237,25 @@ class Session:
         return False
 
     def _feed(self, data: bytes) -> None:
-        _check(self._path.feed(data, trio.current_time()))
+        check(self._path.feed(data, trio.current_time()))
 
     async def _finalize(self, request: protocol.Finalize) -> None:
         if self.uplink.stopped or self.uplink.marks >= MAX_MARKS:
             reason = "after stop" if self.uplink.stopped else f"while {MAX_MARKS} are waiting"
             await self._inbox.refuse(problem(Slug.BAD_MESSAGE, f"finalize {reason}"))
             return
-        _check(self._path.finalize(request.id, trio.current_time()))
+        check(self._path.finalize(request.id, trio.current_time()))
 
     def _stop(self) -> None:
         if not self.uplink.stopped:
-            self._stopped_at = trio.current_time()
-            _check(self._path.stop(self._stopped_at))
-            settlings = self.uplink.marks + (self._phase is Phase.SETTLING)  # each may take its time
-            self._finish_by = self._stopped_at + FINISH_S * settlings + self.uplink.backlog_s()
+            now = trio.current_time()
+            check(self._path.stop(now))
+            self._clocks.stop(now, self._settlings, self.uplink.backlog_s())
+
+    @property
+    def _settlings(self) -> int:
+        """How many connections have to be settled before the end; each may take its time."""
+        return self.uplink.marks + (self._phase is Phase.SETTLING)
 
     async def _relay_audio(self) -> None:
         """Send the packets that are due."""
@@ -272,7 +280,7 @@ class Session:
             self.uplink.sent(now)
             self.observed.relayed(packets, now)
         if now - began > DEAF_S:
-            self._read_at = now
+            self._clocks.read_at = now
 
     async def _act(self) -> bool:
         """Do what the state asks for. Returns whether the stream is settled to its end."""
@@ -289,7 +297,7 @@ class Session:
                     mark = self.uplink.pass_mark()
                     if mark.stop:
                         return True
-                    await self._say_finalized(mark)
+                    await self._results.say_finalized(mark)
         return False
 
     def _situation(self) -> Situation:
@@ -307,23 +315,12 @@ class Session:
         return max(self.uplink.last_audio_at, self._accepted_at) + PAUSE_S
 
     async def _end_connection(self) -> None:
-        self._answer_by = trio.current_time() + FINISH_S
+        self._clocks.answer_by = trio.current_time() + FINISH_S
         try:
             if self._connection is not None:
                 await self._connection.send_end()
         except ConnectionGoneError:
             self._connection = None  # the recognizer task finds out why
-
-    async def _say_finalized(self, mark: Mark) -> None:
-        audio_ms = self.uplink.in_ms(mark.position)
-        await self._client.send(protocol.Finalized(mark.id, audio_ms, self.transcript.sentences).encode())
-
-    async def _say_stopped(self) -> None:
-        transcript = self.transcript
-        account = self.uplink.account(transcript.recognized_ms)
-        duration_ms = round((trio.current_time() - self._began_at) * 1000)
-        await self._client.send(protocol.Stopped(transcript.text, transcript.sentences, duration_ms, account).encode())
-        self.observed.settled(trio.current_time() - self._stopped_at)
 
     # -- the clocks ---------------------------------------------------------------------------------------------------
 
@@ -332,34 +329,36 @@ class Session:
         if self._poked:
             return -math.inf
         now = trio.current_time()
-        clocks = [self._answer_by, self._finish_by, self._idle_at(), self._limit_at()]
+        clocks = self._clocks.next_deadline(self._client.last_heard, stopped=self.uplink.stopped)
         if self._phase is Phase.RELAYING and self._connection is not None:
             is_waiting = self.uplink.is_ripe(now) if ticking else self.uplink.has_audio
-            clocks.append(self.uplink.next_due(now) if is_waiting else self._pause_at())
-        return min(clocks)
+            clocks = min(clocks, self.uplink.next_due(now) if is_waiting else self._pause_at())
+        return clocks
 
-    def _idle_at(self) -> float:  # never behind `stop`: then we owe the client, and the recognizer's clocks bound that
-        return math.inf if self.uplink.stopped else max(self._client.last_heard, self._read_at) + IDLE_S
-
-    def _limit_at(self) -> float:
-        return math.inf if self.uplink.stopped else self._began_at + self._deps.settings.max_stream_s
-
-    def _check_clocks(self) -> None:
-        now = trio.current_time()
-        if self._interrupted is not None:
-            raise StreamFailed(self._interrupted)
+    async def _check_clocks(self) -> None:
+        now, clocks = trio.current_time(), self._clocks
         if self.uplink.full:
-            self._read_at = now
-        if now >= self._idle_at():
-            raise StreamFailed(
-                problem(Slug.IDLE_TIMEOUT, f"Nothing came for {IDLE_S:g} s: send ping in pauses, every heartbeatMs.")
-            )
-        if now >= self._limit_at():
-            self._time_is_up = True
-            self._stop()
-        if now >= min(self._answer_by, self._finish_by):
-            message = f"The recognizer did not settle the audio within {FINISH_S:g} s."
-            raise failed(Trouble.FINAL_TIMEOUT, message, self._metrics)
+            clocks.read_at = now
+        if not self.uplink.stopped:
+            if now >= clocks.idle_at(self._client.last_heard):
+                message = f"Nothing came for {IDLE_S:g} s: send ping in pauses, every heartbeatMs."
+                raise StreamFailed(problem(Slug.IDLE_TIMEOUT, message))
+            left_s = clocks.take_goaway(now)
+            if left_s is not None:
+                goaway = protocol.GoAway(round(left_s * 1000), Outcome(clocks.limit_end).close_reason)
+                await self._client.send(goaway.encode())
+            if now >= clocks.limit_at:
+                self._time_is_up = True
+                self._stop()
+        if now >= clocks.finish_by:
+            raise self._unsettled()
+        if now >= clocks.answer_by:
+            clocks.answer_by = math.inf
+            self._serving.cancel()  # the recognizer task takes it as lost
+
+    def _unsettled(self) -> StreamFailed:
+        message = f"The recognizer did not settle the audio within {FINISH_S:g} s."
+        return failed(Trouble.FINAL_TIMEOUT, message, self._metrics)
 
     # -- the recognizer task ------------------------------------------------------------------------------------------
 
@@ -368,72 +367,84 @@ class Session:
         while True:
             await self._dial_wanted.wait()
             self._dial_wanted = trio.Event()
-            self._dialed_mp3 = self._path.settings.is_mp3
-            async with (
-                self._deps.admission.recognizer_slot(wait_s=slot_wait_s),
-                open_recognizer(
-                    self._deps.recognizer.required(),
-                    self._path.settings.recognizer_parameters(),
-                    self._metrics,
-                    pump=self._deps.pump,
-                    dial=self._deps.dial,
-                    wall_clock=self._deps.wall_clock,
-                ) as connection,
-            ):
-                await self._begin(connection)
-                await self._relay_results(connection)
+            before = self._progress()
+            try:
+                await self._use_connection(slot_wait_s)
+                self._failover.settled()
+            except StreamFailed as failure:
+                now, chance = trio.current_time(), secrets.randbelow(1000) / 1000
+                dialed, of_use = not isinstance(failure, NotDialedError), self._progress().is_beyond(before)
+                is_first = not self.observed.connections
+                pause_s = self._failover.pause_s(
+                    failure.problem, now, was_dialed=dialed, was_of_use=of_use, is_first=is_first, chance=chance
+                )
+                if pause_s is None:
+                    raise
+                await self._lose(failure.problem, now)
+                # A breaker that is open is no attempt: a stream that runs waits for it, within reason.
+                await trio.sleep(pause_s + min(self._deps.breaker.dial_in_s, MAX_BREAKER_WAIT_S))
             slot_wait_s = SLOT_WAIT_S
+
+    def _progress(self) -> Progress:
+        return Progress(self.uplink.settled_to, self.uplink.relayed, self.observed.results)
+
+    async def _use_connection(self, slot_wait_s: float) -> None:
+        """Dial, and relay results until all is settled. Raises StreamFailed when it is lost before."""
+        self._dialed_mp3 = self._path.settings.is_mp3
+        async with recognizer(self._path.settings, self._deps, slot_wait_s=slot_wait_s) as connection:
+            await self._begin(connection)
+            await self._relay_results(connection)
+
+    async def _lose(self, reason: Problem, now: float) -> None:
+        """The connection is gone: what it has not settled waits to be sent again."""
+        self._connection, self._clocks.answer_by = None, math.inf
+        missing = self.uplink.rewind(now)
+        if self._phase is not Phase.DIALING:
+            self.observed.lost(self._stream_id, reason, missing)
+        self._step(Event.LOST)
+        if self._phase is Phase.DIALING:
+            self._dial_wanted.set()
+        if self.uplink.stopped:
+            self._clocks.finish_by = now + FINISH_S * max(1, self._settlings) + self.uplink.backlog_s()
+        if missing is not None:
+            await self._client.send(protocol.ErrorMessage.of(audio_lost(*missing)).encode())
 
     async def _begin(self, connection: RecognizerConnection) -> None:
         now = trio.current_time()
         base_ms = self.uplink.in_ms(self.uplink.begin_connection(now))
-        self.transcript.begin_connection(connection.voice_id, base_ms)
+        self._results.transcript.begin_connection(connection.voice_id, base_ms)
         self.observed.connections += 1
         if self.observed.connections == 1:
             await self._client.send(self._path.settings.ready(self._stream_id, connection.voice_id).encode())
-        self._connection, self._used, self._accepted_at = connection, False, now
+        self._connection, self._used, self._accepted_at, self._serving = connection, False, now, trio.CancelScope()
         connection.relay_to(self._tell_now)
         self._step(Event.ACCEPTED)
 
     async def _relay_results(self, connection: RecognizerConnection) -> None:
         """Until the recognizer has settled everything it was sent."""
-        while True:
-            heard = await connection.receive()
-            relayed_ms = self.uplink.in_ms(self.uplink.relayed)
-            results = [self.transcript.apply(one, relayed_ms) for one in heard if isinstance(one, SentenceResult)]
-            is_settled = any(isinstance(one, Settled) for one in heard)
-            if is_settled:
-                results.append(self.transcript.withdraw())
-            for result in current(results):
-                await self._tell(result)
-            if is_settled:
-                if self._phase is not Phase.SETTLING:
-                    raise failed(Trouble.LOST, "The recognizer ended without being told to.", self._metrics)
-                self._connection, self._answer_by = None, math.inf
-                self._step(Event.SETTLED)
-                return
+        while not await self._results.tell(await self._next_heard(connection)):
+            pass
+        if self._phase is not Phase.SETTLING:
+            raise failed(Trouble.LOST, "The recognizer ended without being told to.", self._metrics)
+        self._connection, self._clocks.answer_by = None, math.inf
+        self.uplink.settle(self.uplink.sent_to)
+        self._step(Event.SETTLED)
+
+    async def _next_heard(self, connection: RecognizerConnection) -> list[SentenceResult | Settled]:
+        """Only this wait is cut short when an answer is overdue: of what was heard the client is told all."""
+        if not self._serving.cancel_called:
+            with trio.CancelScope() as self._serving:
+                return await connection.receive()
+        raise self._unsettled()
 
     def _tell_now(self, heard: SentenceResult, now: float) -> bool:
         """Relay a result that has just come, in the pump's task. Returns False where the client is to be waited for."""
-        if not self._client.can_send_now:
-            return False
-        result = self.transcript.apply(heard, self.uplink.in_ms(self.uplink.relayed))
-        if result is not None:
-            if not self._client.send_now(result.encode()):
-                self._poke()  # the client task waits for the rest
-            self.observed.told(self.uplink, now)
-        return True
-
-    async def _tell(self, result: Result) -> None:
-        await self._client.send(result.encode())
-        self.observed.told(self.uplink, trio.current_time())
+        can_send = self._client.can_send_now
+        if can_send and not self._results.tell_now(heard, now):
+            self._poke()  # the client task waits for the rest
+        return can_send
 
     def _step(self, event: Event) -> None:
         """What the recognizer did, for the client task to act on."""
         self._phase, _ = state.step(self._phase, event)
         self._poke()
-
-
-def _check(refused: Problem | None) -> None:
-    if refused is not None:
-        raise StreamFailed(refused)

@@ -10,12 +10,15 @@ recognizer's last results and its final message), and the next connection is dia
     DIALING    a connection is being opened (the first one at once, since `ready` needs the recognizer's word)
     RELAYING   audio goes to the recognizer, results come back
     SETTLING   `end` was said, results still come, the final message is awaited
-    RESTING    no connection; everything that was sent is settled
+    RESTING    no connection; everything that was sent is settled, or waits to be sent again
 
 `finalize` and `stop` are marks in the audio. What is before a mark is sent, then the connection is ended, and in
 RESTING the mark is passed: the client is answered, and behind `stop` the stream ends. Marks and pauses are looked at
 again whenever something happened (`look`), so a request that comes at an awkward time waits in the audio, not in the
 state.
+
+A connection that is *lost* (closed, failed, silent for too long) is no end: what it has not settled goes back to the
+audio that waits, and from RESTING on everything is as ever. Whether another is dialed, and when, is `failover`'s.
 
 The table is total: a pair that is not in it is the recognizer speaking out of turn, and raises. So does a final
 message that was not asked for: what became of the audio sent since is not known.
@@ -50,6 +53,8 @@ class Event(enum.Enum):
     """The same, and this connection was sent no audio: there is nothing to settle."""
     PAUSE = enum.auto()
     """No audio has come for a while."""
+    LOST = enum.auto()
+    """The connection is gone without a final message, and may be replaced."""
 
 
 class Action(enum.Enum):
@@ -71,15 +76,18 @@ TABLE: Final[dict[tuple[Phase, Event], tuple[Phase, Action]]] = {
     (_P.DIALING, _E.MARK): (_P.DIALING, _A.NOTHING),
     (_P.DIALING, _E.MARK_UNUSED): (_P.DIALING, _A.NOTHING),
     (_P.DIALING, _E.PAUSE): (_P.DIALING, _A.NOTHING),
+    (_P.DIALING, _E.LOST): (_P.DIALING, _A.NOTHING),
     (_P.RELAYING, _E.AUDIO): (_P.RELAYING, _A.NOTHING),
     (_P.RELAYING, _E.MARK): (_P.SETTLING, _A.END),
     (_P.RELAYING, _E.MARK_UNUSED): (_P.RELAYING, _A.PASS),
     (_P.RELAYING, _E.PAUSE): (_P.SETTLING, _A.END),
+    (_P.RELAYING, _E.LOST): (_P.RESTING, _A.NOTHING),
     (_P.SETTLING, _E.SETTLED): (_P.RESTING, _A.NOTHING),
     (_P.SETTLING, _E.AUDIO): (_P.SETTLING, _A.NOTHING),
     (_P.SETTLING, _E.MARK): (_P.SETTLING, _A.NOTHING),
     (_P.SETTLING, _E.MARK_UNUSED): (_P.SETTLING, _A.NOTHING),
     (_P.SETTLING, _E.PAUSE): (_P.SETTLING, _A.NOTHING),
+    (_P.SETTLING, _E.LOST): (_P.RESTING, _A.NOTHING),
     (_P.RESTING, _E.AUDIO): (_P.DIALING, _A.DIAL),
     (_P.RESTING, _E.MARK): (_P.RESTING, _A.PASS),
     (_P.RESTING, _E.MARK_UNUSED): (_P.RESTING, _A.PASS),

@@ -4,12 +4,15 @@ A number outside Tencent's range is clamped, and `ready` shows what became of it
 unknown format, a hotword against the rules) is refused. Ranges: Tencent's document 1093/48982, request parameters.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from msgspec import UNSET
+
 from service.failures import Problem, Slug, problem
 from service.settings import ENGINE_NAME
-from service.stream.protocol import Hotword, Ready, Start
+from service.stream.protocol import Hotword, Ready, Resume, Start
 
 SAMPLE_RATES: Final = (16000, 8000)
 VAD_SILENCE_MS: Final = (500, 2000)
@@ -19,6 +22,11 @@ MAX_HOTWORD_CHARACTERS: Final = 30
 MAX_CHINESE_CHARACTERS: Final = 10
 SUPER_WEIGHT: Final = 100  # replaces what sounds alike; two engines know it
 SUPER_WEIGHT_ENGINES: Final = ("8k_zh", "16k_zh")
+MAX_SETTLED_MS: Final = 24 * 60 * 60 * 1000
+"""Where a resumed stream may begin: `MAX_STREAM_S` counts for each stream of a chain, and a day is the longest that it
+can be set to. The bound keeps positions and times in the sizes that everything else was made for."""
+MAX_SENTENCES: Final = 100_000
+"""More than one for each second of that day."""
 
 PCM: Final = "pcm"
 WAV: Final = "wav"
@@ -30,6 +38,8 @@ _FORMATS: Final[dict[str, str]] = {
 }  # fmt: skip
 STREAM_FORMATS: Final = "pcm (1) or wav (12) with 16 bit, or mp3 (8), one channel"
 
+_STREAM_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""Ours are UUIDs. It goes into a line of the log, so it must be an id and not a text."""
 _Value = TypeVar("_Value")
 _IDEOGRAPHS: Final = (("\u3400", "\u4dbf"), ("\u4e00", "\u9fff"), ("\uf900", "\ufaff"), ("\U00020000", "\U0003ffff"))
 
@@ -50,6 +60,13 @@ class StreamSettings:
     filter_modal: int = 0
     filter_punc: int = 0
     convert_num_mode: int = 1
+    resume: Resume | None = None
+    """Where indexes and times begin, if not at 0; nothing that the recognizer is told."""
+
+    @property
+    def resumed_from(self) -> str | None:
+        """The stream that this one continues."""
+        return None if self.resume is None else self.resume.stream_id
 
     @property
     def is_mp3(self) -> bool:
@@ -103,6 +120,7 @@ class StreamSettings:
             filter_modal=self.filter_modal,
             filter_punc=self.filter_punc,
             convert_num_mode=self.convert_num_mode,
+            resumed_from=self.resumed_from or UNSET,
         )
 
 
@@ -115,7 +133,7 @@ def settle(start: Start, default_engine: str) -> StreamSettings | Problem:
         _refused_engine(engine)
         or _refused_rate(engine, sample_rate)
         or _refused_hotwords(engine, start.hotwords)
-        or (problem(Slug.BAD_START, "This service does not offer resume.") if start.resume is not None else None)
+        or _refused_resume(start.resume)
     )
     if refused is not None:
         return refused
@@ -138,6 +156,7 @@ def settle(start: Start, default_engine: str) -> StreamSettings | Problem:
         filter_modal=nearest(_first(start.filter_modal, default=0), (0, 1, 2)),
         filter_punc=nearest(_first(start.filter_punc, default=0), (0, 1)),
         convert_num_mode=nearest(_first(start.convert_num_mode, default=1), (0, 1, 3)),
+        resume=start.resume,
     )
 
 
@@ -152,6 +171,21 @@ def _refused_rate(engine: str, sample_rate: int) -> Problem | None:
         return problem(Slug.BAD_START, f"sampleRate {_brief(sample_rate)}: expected 16000 or 8000.")
     if sample_rate == 16000 and engine.startswith("8k_"):
         return problem(Slug.BAD_START, f"engineType {engine} takes a sampleRate of 8000, not 16000.")
+    return None
+
+
+def _refused_resume(resume: Resume | None) -> Problem | None:
+    """Nothing is clamped here: a client whose numbers were changed would put its words in the wrong places."""
+    if resume is None:
+        return None
+    if not _STREAM_ID.fullmatch(resume.stream_id):
+        return problem(Slug.BAD_START, "resume.streamId is not the id of a stream, as ready gave it.")
+    for name, value, most in (
+        ("sentences", resume.sentences, MAX_SENTENCES),
+        ("settledMs", resume.settled_ms, MAX_SETTLED_MS),
+    ):
+        if not 0 <= value <= most:
+            return problem(Slug.BAD_START, f"resume.{name} {_brief(value)}: expected 0 to {most}.")
     return None
 
 

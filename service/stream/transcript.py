@@ -15,8 +15,10 @@ from service.text import joined
 class Transcript:
     """What was recognized so far. Bound: the text of `MAX_STREAM_S` of speech, some 20 kB for 10 minutes."""
 
-    def __init__(self) -> None:
+    def __init__(self, first_index: int = 0, settled_ms: int = 0) -> None:
+        """Goes on behind so many sentences, settled up to there: not 0 in a stream that resumes another one."""
         self._finals: list[str] = []
+        self._first_index = first_index
         self._base_ms = 0
         self._voice_id = ""
         self._last_settled = -1
@@ -24,13 +26,13 @@ class Transcript:
         self._open_text = ""
         """A text at the present index that the client has and that is not settled."""
         self._open_at_ms = 0
-        self.recognized_ms = 0
+        self.recognized_ms = settled_ms
         """The end of the last settled sentence, on the client's clock."""
 
     @property
     def sentences(self) -> int:
-        """How many sentences are settled."""
-        return len(self._finals)
+        """How many sentences are settled, those of the stream that this one resumes included."""
+        return self._first_index + len(self._finals)
 
     @property
     def text(self) -> str:

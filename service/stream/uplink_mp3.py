@@ -27,13 +27,15 @@ MAX_GARBAGE_BYTES: Final = 3 * LONGEST_FRAME_BYTES
 class Mp3Uplink(AnyUplink):
     """An uplink for mono mp3 at one rate; positions are samples, always at the beginning of a frame.
 
-    Memory: at most audio.BACKLOG_S of frames (200 kB at the highest bit rate), and about a kilobyte of frames sent.
+    Memory: at most audio.BACKLOG_S and the replay's frames (20 kB/s at the highest bit rate), and about a kilobyte.
     """
 
-    def __init__(self, sample_rate: int, packet_ms: int, now: float) -> None:
+    def __init__(
+        self, sample_rate: int, packet_ms: int, now: float, *, replay_s: float = 0.0, begins_ms: int = 0
+    ) -> None:
         units_per_ms = sample_rate // 1000
         frames_in_packet = max(1, packet_ms * units_per_ms // FRAME_SAMPLES)
-        super().__init__(units_per_ms, frames_in_packet * FRAME_SAMPLES, now)
+        super().__init__(units_per_ms, frames_in_packet * FRAME_SAMPLES, replay_s, begins_ms, now)
         self._sample_rate = sample_rate
         self._splitter = Splitter()
         self._waiting: deque[Frame] = deque()
@@ -43,9 +45,11 @@ class Mp3Uplink(AnyUplink):
         self._repeats: deque[Frame] = deque()
         """Frames to send once more before the first one that waits."""
         self._recent: deque[Frame] = deque()
-        """The last frames sent: no more than a frame may need before it."""
+        """The last frames before those that are kept: no more than a frame may need before it."""
+        self._kept: deque[Frame] = deque()
+        """Frames that were sent and are kept."""
         self._taken: list[tuple[int, int, int]] = []
-        """Of each packet that `take_due` gave last: its bytes, and the new ones among them, in bytes and samples."""
+        """Of each packet that `take_due` gave last: its bytes, those sent for the first time, and those frames."""
 
     @property
     def waiting(self) -> int:
@@ -77,7 +81,7 @@ class Mp3Uplink(AnyUplink):
         position = super().begin_connection(now)
         self._repeats.clear()
         if self._waiting:
-            self._repeats.extend(frames_needed(self._recent, self._waiting[0]))
+            self._repeats.extend(frames_needed([*self._recent, *self._kept], self._waiting[0]))
         return position - len(self._repeats) * FRAME_SAMPLES
 
     def take_due(self, now: float) -> list[Packet]:
@@ -86,11 +90,10 @@ class Mp3Uplink(AnyUplink):
 
     def not_sent(self, count: int) -> None:
         while count > 0:
-            packet_bytes, new_bytes, new = self._taken.pop()
+            packet_bytes, new_bytes, new_frames = self._taken.pop()
             count -= packet_bytes
             self._relayed_bytes -= new_bytes
-            self._relayed -= new
-            self._dropped += new
+            self._reached -= new_frames * FRAME_SAMPLES
 
     def _accept(self, frames: list[Frame]) -> Problem | None:
         if self._stopped:
@@ -114,20 +117,29 @@ class Mp3Uplink(AnyUplink):
         repeats = [self._repeats.popleft() for _ in range(min(size // FRAME_SAMPLES, len(self._repeats)))]
         fresh = [self._waiting.popleft() for _ in range(size // FRAME_SAMPLES - len(repeats))]
         audio = b"".join(frame.data for frame in repeats + fresh)
-        fresh_bytes = sum(len(frame.data) for frame in fresh)
-        self._relayed_bytes += fresh_bytes
-        self._taken.append((len(audio), fresh_bytes, len(fresh) * FRAME_SAMPLES))
-        self._remember(fresh)
+        new_frames = max(0, min(len(fresh), (self._next - self._reached) // FRAME_SAMPLES + len(fresh)))
+        new_bytes = sum(len(frame.data) for frame in fresh[len(fresh) - new_frames :])
+        self._relayed_bytes += new_bytes
+        self._taken.append((len(audio), new_bytes, new_frames))
+        self._kept.extend(fresh)
         return audio, len(fresh) * FRAME_SAMPLES
 
-    def _remember(self, frames: list[Frame]) -> None:
-        self._recent.extend(frames)
+    def _forget(self, position: int) -> None:
+        kept_frames = -(-(self._next - position) // FRAME_SAMPLES)  # one that is settled in part is kept whole
+        while len(self._kept) > max(0, kept_frames):
+            self._recent.append(self._kept.popleft())
         carried = [frame.main_data_bytes for frame in self._recent]
         spare = 0
         while sum(carried[spare + 1 : -OVERLAPPING_FRAMES]) >= MAX_RESERVOIR_BYTES:
             spare += 1
         for _ in range(spare):
             self._recent.popleft()
+
+    def _put_back(self) -> int:
+        begin = self._next - len(self._kept) * FRAME_SAMPLES
+        self._waiting.extendleft(reversed(self._kept))
+        self._kept.clear()
+        return begin
 
 
 def frames_needed(before: Sequence[Frame], first: Frame) -> list[Frame]:
@@ -154,13 +166,16 @@ def frame_complaint(frame: Frame, sample_rate: int) -> str:
     return ""
 
 
-def uplink_for(settings: StreamSettings, packet_ms: int, now: float, instead_of: AnyUplink | None = None) -> AnyUplink:
+def uplink_for(
+    settings: StreamSettings, packet_ms: int, replay_s: float, now: float, instead_of: AnyUplink | None = None
+) -> AnyUplink:
     """The uplink of a stream with these settings; it takes the marks of one that has not been given any audio."""
     uplink: AnyUplink
+    begins_ms = settings.resume.settled_ms if settings.resume else 0
     if settings.is_mp3:
-        uplink = Mp3Uplink(settings.sample_rate, packet_ms, now)
+        uplink = Mp3Uplink(settings.sample_rate, packet_ms, now, replay_s=replay_s, begins_ms=begins_ms)
     else:
-        uplink = Uplink(settings.bytes_per_ms, packet_ms, now)
+        uplink = Uplink(settings.bytes_per_ms, packet_ms, now, replay_s=replay_s, begins_ms=begins_ms)
     if instead_of is not None:
         uplink.take_over(instead_of)
     return uplink

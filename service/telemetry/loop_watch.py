@@ -1,6 +1,7 @@
 """Watches the event loop: a task measures how late it is, a thread ends the process when it is stuck."""
 
 import faulthandler
+import logging
 import os
 import sys
 import threading
@@ -9,7 +10,9 @@ from typing import Final
 
 import trio
 
+from service.telemetry.logs import get_logger, log_event
 from service.telemetry.metrics import Metrics
+from service.telemetry.overload import Overload
 
 INTERVAL_S: Final = 0.25
 """Between two measurements. Four a second see every stall that a listener would notice, and cost next to nothing."""
@@ -19,6 +22,7 @@ liveness probe has failed once or twice. Long enough for a storm of page faults 
 _LOOKS: Final = 10
 EXIT_CODE: Final = 70
 """EX_SOFTWARE of sysexits.h: told from a crash (1) and from a signal (over 128)."""
+_logger: Final = get_logger("process")
 
 
 class Heartbeat:
@@ -32,19 +36,29 @@ class Heartbeat:
         self.beats += 1
 
 
-async def watch_loop(metrics: Metrics, heartbeat: Heartbeat) -> None:
-    """Measures the loop's lag and counts its tasks, four times a second, until cancelled."""
+async def watch_loop(metrics: Metrics, heartbeat: Heartbeat, overload: Overload | None = None) -> None:
+    """Measures the loop's lag and counts its tasks, four times a second, until cancelled.
+
+    Tells `overload` each lag, and logs when that makes it change its mind.
+    """
     due = trio.current_time()
     while True:
         due += INTERVAL_S
         await trio.sleep_until(due)
         now = trio.current_time()
         metrics.event_loop_lag.observe(now - due)
+        if overload is not None and overload.note(now - due, now):
+            _log_change(overload, now - due)
         metrics.tasks.set(trio.lowlevel.current_statistics().tasks_living)
         heartbeat.beat()
         # The schedule is fixed, so a lag is not hidden by the sleep that follows it; what a stall has made impossible
         # is given up, so that one stall is not counted again for every measurement that it has swallowed.
         due = max(due, now - INTERVAL_S)
+
+
+def _log_change(overload: Overload, lag_s: float) -> None:
+    level = logging.WARNING if overload.is_shedding else logging.INFO
+    log_event(_logger, level, "overload", is_shedding=overload.is_shedding, lag_ms=round(1000 * lag_s))
 
 
 class Watchdog:

@@ -76,6 +76,11 @@ class Metrics:
             ["code"],
             registry=registry,
         )
+        self.recognizer_breaker = Gauge(
+            "voice_recognizer_breaker",
+            "The circuit breaker before the recognizer: 0 closed, 1 half open, 2 open",
+            registry=registry,
+        )
         self.recognizer_slots = Gauge(
             "voice_recognizer_slots", "Recognizer connections this process may have", ["state"], registry=registry
         )
@@ -96,6 +101,12 @@ class Metrics:
             "How late the event loop ran a task that was due",
             buckets=_ADDED_BY_US_S,
             registry=registry,
+        )
+        self.shedding = Gauge(
+            "voice_shedding", "1 while new streams are refused because the event loop is late", registry=registry
+        )
+        self.streams_shed = Counter(
+            "voice_streams_shed", "New streams refused because the event loop was late", registry=registry
         )
         self.tasks = Gauge("voice_tasks", "Trio tasks alive", registry=registry)
         self.build_info = Info("voice_build", "What is running", registry=registry)

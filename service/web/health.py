@@ -9,6 +9,7 @@ from quart_trio import QuartTrio
 
 from service.deps import Deps
 from service.lifecycle import Phase
+from service.recognizer.circuit import State
 from service.telemetry.metrics import CONTENT_TYPE
 from service.web.answer import answer
 
@@ -29,14 +30,19 @@ def register_health(app: QuartTrio, deps: Deps) -> None:
 
     @app.get("/ready")
     async def ready() -> Response:
-        """503 only while starting or draining: a recognizer that is down is no reason to take the instance out."""
+        """503 only while starting or draining.
+
+        A recognizer that is down is no reason to take the instance out, since the others have the same one; nor is
+        overload, since its streams and its refusals in-band still need the way to it.
+        """
         phase = deps.lifecycle.phase
         return answer(
             {
                 "phase": phase,
-                "recognizer": deps.recognizer.state,
+                "recognizer": recognizer_state(deps),
                 "slots": {"used": deps.admission.slots_used, "total": deps.admission.slots_total},
                 "streams": deps.admission.streams,
+                "shedding": deps.admission.overload.is_shedding,
             },
             status=200 if phase is Phase.SERVING else 503,
             message="ok" if phase is Phase.SERVING else f"this instance is {phase}",
@@ -59,6 +65,14 @@ def register_health(app: QuartTrio, deps: Deps) -> None:
         elif not is_loopback(request.scope.get("client")):
             abort(404)
         return Response(deps.metrics.exposition(), content_type=CONTENT_TYPE)
+
+
+def recognizer_state(deps: Deps) -> str:
+    """ "down" while there is none, else what the breaker says: "open" while it is not dialed because it failed,
+    "half_open" while one stream tries it, "up"."""
+    if deps.recognizer.target is None:
+        return deps.recognizer.state
+    return {State.OPEN: "open", State.HALF_OPEN: "half_open"}.get(deps.breaker.state, deps.recognizer.state)
 
 
 def is_loopback(client: object) -> bool:

@@ -12,7 +12,7 @@ from loadtest.messages import Finalized, Ready, Result, Stopped, Welcome, decode
 from loadtest.sink.answer import NOTHING, Answer, Close
 from loadtest.sink.gateway import IDLE_S, MAX_BAD_MESSAGES, START_S, GatewayStream
 from loadtest.sink.hearing import Manner
-from service.stream import endpoint, inbox, session
+from service.stream import clocks, endpoint, inbox
 from tests.loadtest.sink_support import lines, sound
 
 COMPLETED = Close(1000, "completed")
@@ -227,7 +227,7 @@ def test_silence() -> None:
 
 
 def test_the_clocks_are_those_of_the_service() -> None:
-    assert (START_S, IDLE_S, MAX_BAD_MESSAGES) == (endpoint.START_S, session.IDLE_S, inbox.MAX_BAD_MESSAGES)
+    assert (START_S, IDLE_S, MAX_BAD_MESSAGES) == (endpoint.START_S, clocks.IDLE_S, inbox.MAX_BAD_MESSAGES)
 
 
 def test_the_load_tester_understands_it() -> None:

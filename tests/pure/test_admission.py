@@ -30,3 +30,20 @@ FULL = problem(
 )
 def test_refusal(phase: Phase, streams: int, expected: Problem | None) -> None:
     assert refusal(Load(phase, streams, max_streams=2), retry_after_ms=1500) == expected
+
+
+SHED = problem(
+    Slug.OVERLOADED, "This instance has more to do than it can; try again after the hint.", retry_after_ms=6500
+)
+
+
+@pytest.mark.parametrize(
+    ("phase", "streams", "expected"),
+    [
+        (Phase.SERVING, 0, SHED),
+        (Phase.SERVING, 2, SHED),  # the longer hint
+        (Phase.DRAINING, 0, restarting("draining")),
+    ],
+)
+def test_refusal_while_the_event_loop_is_late(phase: Phase, streams: int, expected: Problem) -> None:
+    assert refusal(Load(phase, streams, max_streams=2, shed_for_ms=5000), retry_after_ms=1500) == expected

@@ -40,7 +40,7 @@ def wav(pcm: bytes, behind: bytes = b"") -> bytes:
 
 
 def path(voice_format: str = "pcm") -> AudioPath:
-    return AudioPath(StreamSettings("16k_zh", voice_format=voice_format), 100, 0.0)
+    return AudioPath(StreamSettings("16k_zh", voice_format=voice_format), 100, 15.0, 0.0)
 
 
 def fed(talk: AudioPath, data: bytes, cut_bytes: int = 1280) -> AudioPath:

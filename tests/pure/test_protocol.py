@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from service.failures import Problem, Slug, problem
 from service.stream import protocol
-from service.stream.protocol import Audio, Cancel, ClientMessage, Finalize, Hotword, Ping, Start, Stop, parse
+from service.stream.protocol import Audio, Cancel, ClientMessage, Finalize, Hotword, Ping, Resume, Start, Stop, parse
+from service.stream.stream_settings import StreamSettings
 
 
 def refused(text: str) -> Problem:
@@ -84,10 +85,33 @@ def test_what_start_leaves_out_is_none() -> None:
     assert set(fields.values()) == {None}
 
 
-def test_resume_is_kept_for_the_one_who_refuses_it() -> None:
-    answer = parse(wire(type="start", resume={"streamId": "a"}))
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"streamId": "a", "sentences": 3, "settledMs": 1200},
+        {"streamId": "a", "sentences": "3", "settledMs": "1200"},
+        {"streamId": "a", "sentences": 3.0, "settledMs": 1200.0, "x": [1]},
+    ],
+)
+def test_resume_is_read_as_leniently_as_the_rest(fields: dict[str, object]) -> None:
+    answer = parse(wire(type="start", resume=fields))
     assert isinstance(answer, Start)
-    assert answer.resume is not None
+    assert answer.resume == Resume("a", 3, 1200)
+
+
+@pytest.mark.parametrize(
+    "resume",
+    [
+        "x", True, 5, [], {}, {"streamId": "a"}, {"streamId": "a", "sentences": 3}, {"sentences": 3, "settledMs": 1200},
+        {"streamId": 7, "sentences": 3, "settledMs": 1200}, {"streamId": None, "sentences": 3, "settledMs": 1200},
+        {"streamId": "a", "sentences": 3.5, "settledMs": 1200}, {"streamId": "a", "sentences": 3, "settledMs": "late"},
+        {"streamId": "a", "sentences": True, "settledMs": 1200}, {"streamId": "a", "sentences": 3, "settledMs": None},
+    ],
+)  # fmt: skip
+def test_a_resume_that_cannot_be_read_is_a_bad_start(resume: object) -> None:
+    answer = parse(wire(type="start", resume=resume))
+    assert isinstance(answer, Problem)
+    assert (answer.slug, answer.message[:22]) == (Slug.BAD_START, "Wrong field in start: ")
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------
@@ -325,6 +349,11 @@ ACCOUNT = protocol.AudioAccount(
             '"maxMessageBytes":65536}',
         ),
         (
+            protocol.Welcome(timestamp=0, max_stream_ms=1000, resume=True),
+            '{"type":"welcome","timestamp":0,"maxStreamMs":1000,"protocol":1,"heartbeatMs":10000,'
+            '"maxMessageBytes":65536,"resume":true}',
+        ),
+        (
             protocol.Ready(
                 stream_id="s", voice_id="v", engine_type="16k_zh", voice_format="pcm", sample_rate=16000, need_vad=True,
                 vad_silence_ms=500, max_sentence_ms=60000, word_info=0, hotwords=(Hotword("监理", 11),), filter_dirty=0,
@@ -333,6 +362,12 @@ ACCOUNT = protocol.AudioAccount(
             '{"type":"ready","streamId":"s","voiceId":"v","engineType":"16k_zh","voiceFormat":"pcm","sampleRate":16000,'
             '"needVad":true,"vadSilenceMs":500,"maxSentenceMs":60000,"wordInfo":0,'
             '"hotwords":[{"word":"监理","weight":11}],"filterDirty":0,"filterModal":1,"filterPunc":0,"convertNumMode":1}',
+        ),
+        (
+            StreamSettings("16k_zh", resume=Resume("old", 1, 2)).ready("s", "v"),
+            '{"type":"ready","streamId":"s","voiceId":"v","engineType":"16k_zh","voiceFormat":"pcm","sampleRate":16000,'
+            '"needVad":true,"vadSilenceMs":1000,"maxSentenceMs":60000,"wordInfo":0,"hotwords":[],"filterDirty":0,'
+            '"filterModal":0,"filterPunc":0,"convertNumMode":1,"resumedFrom":"old"}',
         ),
         (
             protocol.Result("v", 0, "go", False, 410, 700),
@@ -365,6 +400,15 @@ ACCOUNT = protocol.AudioAccount(
                 Problem(problem(Slug.BAD_MESSAGE, "").failure, "Eh?", recognizer_code=4001, fatal_now=True)
             ),
             '{"type":"error","code":"bad_message","message":"Eh?","retryable":false,"retryAfterMs":null,"fatal":true}',
+        ),
+        (
+            protocol.ErrorMessage.of(Problem(problem(Slug.AUDIO_LOST, "").failure, "Lost.", from_ms=0, to_ms=1200)),
+            '{"type":"error","code":"audio_lost","message":"Lost.","retryable":false,"retryAfterMs":null,"fatal":false,'
+            '"fromMs":0,"toMs":1200}',
+        ),
+        (
+            protocol.GoAway(time_left_ms=12_000, reason="restarting"),
+            '{"type":"goaway","timeLeftMs":12000,"reason":"restarting"}',
         ),
         (protocol.Pong(msgspec.Raw(b'"x"')), '{"type":"pong","t":"x"}'),
     ],

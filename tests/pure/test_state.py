@@ -8,7 +8,7 @@ import pytest
 from service.stream import state
 from service.stream.state import Action, Event, OutOfTurnError, Phase, Situation, look, step
 
-# The recognizer speaking out of turn: an acceptance or a final message that nobody waits for.
+# An acceptance or a final message that nobody waits for, or the loss of what is not there.
 IMPOSSIBLE = {
     (Phase.RELAYING, Event.ACCEPTED),
     (Phase.SETTLING, Event.ACCEPTED),
@@ -16,13 +16,16 @@ IMPOSSIBLE = {
     (Phase.DIALING, Event.SETTLED),
     (Phase.RELAYING, Event.SETTLED),
     (Phase.RESTING, Event.SETTLED),
+    (Phase.RESTING, Event.LOST),
 }
 EVERY_PAIR = set(itertools.product(Phase, Event))
 MOVES = {
     (Phase.DIALING, Event.ACCEPTED): (Phase.RELAYING, Action.NOTHING),
     (Phase.RELAYING, Event.MARK): (Phase.SETTLING, Action.END),
     (Phase.RELAYING, Event.PAUSE): (Phase.SETTLING, Action.END),
+    (Phase.RELAYING, Event.LOST): (Phase.RESTING, Action.NOTHING),
     (Phase.SETTLING, Event.SETTLED): (Phase.RESTING, Action.NOTHING),
+    (Phase.SETTLING, Event.LOST): (Phase.RESTING, Action.NOTHING),
     (Phase.RESTING, Event.AUDIO): (Phase.DIALING, Action.DIAL),
 }
 ANSWERS = {

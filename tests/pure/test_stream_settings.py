@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.failures import Problem, Slug, problem
-from service.stream.protocol import Hotword, Ready, Start, parse
+from service.stream.protocol import Hotword, Ready, Resume, Start, parse
 from service.stream.stream_settings import StreamSettings, settle
 
 ENGINE = "16k_zh"
@@ -270,17 +270,51 @@ def test_how_many_hotwords() -> None:
     assert refused(Start(hotwords=[*most, Hotword("w")])) == bad_start("129 hotwords: at most 128 are allowed.")
 
 
-@pytest.mark.parametrize("resume", ['{"streamId":"s","sentences":1,"settledMs":5}'])
-def test_resume_is_refused(resume: str) -> None:
-    start = parse(f'{{"type":"start","resume":{resume}}}')
-    assert isinstance(start, Start)
-    assert refused(start) == bad_start("This service does not offer resume.")
+@pytest.mark.parametrize(
+    "resume",
+    [
+        Resume("5f0c4d1e-8a6b-4c7d-9e0f-112233445566", 4, 12_480),
+        Resume("a", 0, 0),
+        Resume("Z" * 63 + "_", 100_000, 86_400_000),
+        Resume("s", 3, 0),
+        Resume("s", 0, 1),  # from a `finalized` where nothing had been said
+    ],
+)
+def test_resume_is_taken_as_it_is(resume: Resume) -> None:
+    settings = settled(Start(resume=resume))
+    assert settings == StreamSettings(ENGINE, resume=resume)
+    assert settings.ready("new", "v").resumed_from == resume.stream_id
+
+
+def test_the_recognizer_is_told_nothing_of_a_resume() -> None:
+    resumed = settled(Start(resume=Resume("s", 1, 5)))
+    assert resumed.recognizer_parameters() == settled(Start()).recognizer_parameters()
+
+
+@pytest.mark.parametrize(
+    ("resume", "message"),
+    [
+        (Resume("s", -1, 0), "resume.sentences -1: expected 0 to 100000."),
+        (Resume("s", 100_001, 0), "resume.sentences 100001: expected 0 to 100000."),
+        (Resume("s", 0, -1), "resume.settledMs -1: expected 0 to 86400000."),
+        (Resume("s", 0, 86_400_001), "resume.settledMs 86400001: expected 0 to 86400000."),
+        (Resume("s", 10**30, 0), f"resume.sentences {str(10**30)[:24]}: expected 0 to 100000."),
+        *(
+            (Resume(stream_id, 0, 0), "resume.streamId is not the id of a stream, as ready gave it.")
+            for stream_id in ("", "x" * 65, "a b", "a\n", "\nevent", "监", "a.b", '"')
+        ),
+    ],
+)
+def test_a_resume_out_of_bounds_is_refused(resume: Resume, message: str) -> None:
+    """Never clamped: the words would come under wrong indexes and times."""
+    assert refused(Start(resume=resume)) == bad_start(message)
 
 
 def test_no_resume_is_no_resume() -> None:
     start = parse('{"type":"start","resume":null}')
     assert isinstance(start, Start)
     assert settled(start) == StreamSettings(ENGINE)
+    assert settled(start).resumed_from is None
 
 
 # -- whatever the client says ------------------------------------------------------------------------------------------

@@ -260,3 +260,17 @@ def test_times_stay_within_what_was_sent() -> None:
     assert transcript.apply(SentenceResult(1, "b", 900, 200, True), 3000) == Result(
         "v1", 1, "b", True, 1200, 1200, settled_ms=3000
     )
+
+
+def test_a_sentence_that_is_heard_again_takes_the_place_of_its_beginning() -> None:
+    """The connection was lost in the second sentence; its successor numbers from 0, from where all was settled."""
+    transcript = Transcript()
+    transcript.begin_connection("first", 0)
+    transcript.apply(SentenceResult(0, "one", 0, 500, settled=True), 2000)
+    begun = transcript.apply(SentenceResult(1, "tw", 900, 1100, settled=False), 2000)
+    transcript.begin_connection("second", 500)
+    again = transcript.apply(SentenceResult(0, "two", 400, 900, settled=True), 2000)
+    assert begun is not None
+    assert again is not None
+    assert (begun.index, begun.start_ms, again.index, again.start_ms, again.end_ms) == (1, 900, 1, 900, 1400)
+    assert (transcript.text, transcript.sentences, transcript.withdraw()) == ("one two", 2, None)

@@ -249,15 +249,113 @@ def test_every_frame_reaches_some_connection_once(steps: list[tuple[int, float, 
     assert talk.received_bytes == min(place, len(data))
 
 
+# -- a connection is lost ----------------------------------------------------------------------------------------------
+
+FRAME_MS = 36
+
+
+def kept(replay_s: float, frames: list[bytes]) -> Mp3Uplink:
+    """Frames that were all sent, to a connection that may be lost now."""
+    talk = Mp3Uplink(16000, 100, 0.0, replay_s=replay_s)
+    talk.feed(b"".join(frames), 0.0)
+    talk.feed(TALK[999][:4], 0.0)  # the last frame waits for a header behind it
+    assert sent(talk) == b"".join(frames)
+    return talk
+
+
+def test_frames_that_are_not_settled_are_sent_again_behind_what_they_need() -> None:
+    frames = [frame(number, begin=131 if number == 10 else 0) for number in range(50)]
+    lost = kept(15, frames)
+    lost.settle_to_ms(10 * FRAME_MS)
+    assert lost.rewind(9.0) is None
+    assert (lost.sent_to, lost.relayed, lost.waiting) == (10 * 576, 50 * 576, 40 * 576)
+    assert lost.begin_connection(9.0) == 8 * 576
+    assert sent(lost, 9.0) == b"".join(frames[8:])
+    assert lost.account(0) == AudioAccount(1800, 1800, 0, 0, 50 * 144 + 4, 50 * 144, 4)
+
+
+def test_a_frame_that_is_settled_in_part_is_sent_again() -> None:
+    lost = kept(15, TALK[:50])
+    lost.settle_to_ms(10 * FRAME_MS + 1)
+    assert lost.rewind(9.0) is None
+    assert lost.sent_to == 10 * 576
+    lost.settle_to_ms(5 * FRAME_MS)  # which is behind it
+    assert lost.settled_to == 10 * 576
+
+
+def test_more_unsettled_frames_than_are_kept() -> None:
+    lost = kept(1, TALK[:50])  # 1 s is 27.8 frames: 28 are kept
+    lost.settle_to_ms(5 * FRAME_MS)
+    assert lost.rewind(9.0) == (5 * FRAME_MS, 22 * FRAME_MS)
+    assert lost.begin_connection(9.0) == 20 * 576
+    assert sent(lost, 9.0) == b"".join(TALK[20:50])
+    assert lost.relayed == 50 * 576
+
+
+@pytest.mark.parametrize("found_first", [True, False])
+def test_frames_that_were_not_written_count_when_they_are(found_first: bool) -> None:
+    lost = Mp3Uplink(16000, 100, 0.0, replay_s=15)
+    lost.feed(b"".join(TALK[:20]), 0.0)
+    size = sum(len(packet.audio) for packet in lost.take_due(0.0))
+    if found_first:
+        lost.rewind(1.0)
+    lost.not_sent(size - 288)
+    assert (lost.relayed, lost.relayed_bytes) == (2 * 576, 288)
+    lost.rewind(1.0)
+    lost.begin_connection(1.0)
+    lost.mark(stop=True)
+    assert sent(lost, 1.0) == b"".join(TALK[:20])
+    assert lost.account(0) == AudioAccount(720, 720, 0, 0, 2880, 2880, 0)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 400), st.floats(0, 2), st.sampled_from(["lose", "settle", "fail", ""])), max_size=60
+    )
+)
+def test_every_frame_is_sent_again_until_it_is_settled(steps: list[tuple[int, float, str]]) -> None:
+    begins = random.Random(5)
+    frames = [frame(number, begin=begins.randrange(256)) for number in range(200)]
+    data = b"".join(frames)
+    talk, place, now, heard_from, heard = Mp3Uplink(16000, 100, 0.0, replay_s=30), 0, 0.0, 0, b""
+    most = 0
+    for size, pause, event in steps:
+        now += pause
+        talk.feed(data[place : place + size], now)
+        place += size
+        packets = talk.take_due(now)
+        taken = b"".join(packet.audio for packet in packets)
+        if event == "fail":
+            talk.not_sent(len(taken))
+        else:
+            heard += taken
+            most = max(most, heard_from + len(heard))
+        assert talk.relayed_bytes == talk.relayed // 576 * 144 == most
+        # This connection was sent one stretch of the talk.
+        assert heard == data[heard_from : heard_from + len(heard)]
+        if event == "settle":
+            talk.settle(talk.sent_to // 2)
+        elif event:
+            settled = talk.settled_to
+            assert talk.rewind(now) is None
+            assert talk.settled_to == talk.sent_to
+            assert settled - 576 < talk.sent_to <= settled
+            heard_from, heard = talk.begin_connection(now) // 576 * 144, b""
+            assert heard_from <= talk.sent_to // 576 * 144
+    assert talk.received_bytes == min(place, len(data))
+
+
 def test_the_uplink_for_the_settings() -> None:
-    assert isinstance(uplink_for(StreamSettings("16k_en", voice_format="mp3"), 100, 0.0), Mp3Uplink)
+    assert isinstance(uplink_for(StreamSettings("16k_en", voice_format="mp3"), 100, 15.0, 0.0), Mp3Uplink)
     for voice_format in ("pcm", "wav", "auto"):
-        assert not isinstance(uplink_for(StreamSettings("16k_en", voice_format=voice_format), 100, 0.0), Mp3Uplink)
+        assert not isinstance(
+            uplink_for(StreamSettings("16k_en", voice_format=voice_format), 100, 15.0, 0.0), Mp3Uplink
+        )
 
 
 def test_requests_to_settle_go_over_to_the_uplink_that_the_bytes_ask_for() -> None:
-    before = uplink_for(StreamSettings("16k_zh", voice_format="auto"), 100, 0.0)
+    before = uplink_for(StreamSettings("16k_zh", voice_format="auto"), 100, 15.0, 0.0)
     before.mark(id="a")
-    talk = uplink_for(StreamSettings("16k_zh", voice_format="mp3"), 100, 0.0, instead_of=before)
+    talk = uplink_for(StreamSettings("16k_zh", voice_format="mp3"), 100, 15.0, 0.0, instead_of=before)
     assert isinstance(talk, Mp3Uplink)
     assert talk.reached == Mark(0, id="a")

@@ -8,20 +8,22 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 import trustme
 
 from service.dialing import dial, tls_context
-from service.failures import Slug, StreamFailed
+from service.failures import Problem, Slug, StreamFailed
 from service.localasr.faults import Fault, Script
 from service.localasr.scripted import ScriptedEngine
 from service.localasr.server import Recognizer, RecognizerConfig, serve
 from service.localasr.signature import Credentials
-from service.recognizer.connection import ConnectionGoneError, RecognizerConnection, open_recognizer
+from service.recognizer.connection import SEND_S, ConnectionGoneError, RecognizerConnection, open_recognizer
 from service.recognizer.target import RecognizerTarget
 from service.recognizer.tencent import ENGINES, SentenceResult, Settled
 from service.settings import RecognizerKind, TencentCredentials
 from service.telemetry.metrics import Metrics
-from tests.support.stream_world import words
+from tests.support.fault_stream import FaultyStream
+from tests.support.stream_world import World, words
 
 PARAMETERS = {"engine_model_type": "16k_zh", "voice_format": "1", "needvad": "1"}
 REAL_TIME_GUARD_S = 30
@@ -155,6 +157,62 @@ async def test_a_connection_that_is_gone_sends_nothing_more(nursery: trio.Nurser
             with pytest.raises(ConnectionGoneError):
                 await connection.send_end()
     nursery.cancel_scope.cancel()
+
+
+async def test_a_recognizer_that_takes_nothing_is_gone_and_receive_says_why(
+    nursery: trio.Nursery, autojump_clock: object
+) -> None:
+    """Counted once, whoever asks; what it had said before still comes first."""
+    world, metrics = World(nursery), Metrics()
+    dial_world = world.deps.dial
+    target = world.deps.recognizer.required()
+
+    async def narrow(url: str) -> trio.abc.Stream:
+        return FaultyStream(await dial_world(url), fault_at=2, stalls=True)
+
+    async with open_recognizer(
+        target, PARAMETERS, metrics, dial=narrow, wall_clock=world.deps.wall_clock
+    ) as connection:
+        began = trio.current_time()
+        with pytest.raises(ConnectionGoneError):
+            await connection.send_audio([bytes(3200)])
+        assert trio.current_time() - began == SEND_S
+        assert connection.sent_bytes == 0
+        with pytest.raises(ConnectionGoneError):
+            await connection.send_end()
+        for _ in range(2):
+            with pytest.raises(StreamFailed) as lost:
+                await connection.receive()
+            assert lost.value.problem.slug is Slug.RECOGNIZER_TIMEOUT
+    assert trio.current_time() - began == SEND_S
+    assert metrics.registry.get_sample_value("voice_recognizer_errors_total", {"code": "send_timeout"}) == 1
+
+
+async def test_a_recognizer_that_takes_nothing_wakes_who_receives(
+    nursery: trio.Nursery, autojump_clock: object
+) -> None:
+    world = World(nursery)
+    dial_world = world.deps.dial
+    caught: list[Problem] = []
+
+    async def narrow(url: str) -> trio.abc.Stream:
+        return FaultyStream(await dial_world(url), fault_at=2, stalls=True)
+
+    async def listen(connection: RecognizerConnection) -> None:
+        with pytest.raises(StreamFailed) as lost:
+            await connection.receive()
+        caught.append(lost.value.problem)
+
+    target = world.deps.recognizer.required()
+    async with (
+        open_recognizer(target, PARAMETERS, Metrics(), dial=narrow, wall_clock=world.deps.wall_clock) as connection,
+        trio.open_nursery() as listening,
+    ):
+        listening.start_soon(listen, connection)
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(ConnectionGoneError):
+            await connection.send_audio([bytes(3200)])
+    assert [problem.slug for problem in caught] == [Slug.RECOGNIZER_TIMEOUT]
 
 
 async def _last_of(connection: RecognizerConnection) -> None:

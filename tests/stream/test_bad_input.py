@@ -32,6 +32,9 @@ WRONG_STARTS: list[tuple[dict[str, Any], Slug]] = [
     ({"hotwords": [{"word": "x", "weight": 12}]}, Slug.BAD_START),
     ({"hotwords": "x"}, Slug.BAD_START),
     ({"resume": {"streamId": "x"}}, Slug.BAD_START),
+    ({"resume": {"streamId": "x y", "sentences": 0, "settledMs": 0}}, Slug.BAD_START),
+    ({"resume": {"streamId": "x", "sentences": -1, "settledMs": 0}}, Slug.BAD_START),
+    ({"resume": {"streamId": "x", "sentences": 0, "settledMs": 86_400_001}}, Slug.BAD_START),
     ({"voiceFormat": "aac"}, Slug.UNSUPPORTED_AUDIO),
     ({"voiceFormat": 10}, Slug.UNSUPPORTED_AUDIO),
     ({"engineType": "16k_klingon"}, Slug.ENGINE_NOT_SUPPORTED),
@@ -220,16 +223,18 @@ async def test_places_for_streams(nursery: trio.Nursery, autojump_clock: object)
 
 
 async def test_an_instance_that_is_being_stopped(nursery: trio.Nursery, autojump_clock: object) -> None:
+    """What becomes of its streams is in test_drain.py."""
     world = World(nursery)
-    async with world.phone() as phone:
-        await phone.talk(words(1))
+    async with world.phone(started=False) as early:
+        await early.hear("welcome")
         world.deps.lifecycle.drain()
-        assert (await phone.hear("error"))["code"] == "restarting"
-    assert phone.closed == (1012, "restarting")
-    assert world.metric("voice_streams_ended_total", outcome="restarting") == 1
+        early.say(type="start")
+        assert (await early.hear("error"))["code"] == "restarting"
+    assert early.closed == (1012, "restarting")
     async with world.phone(started=False) as late:
         late.say(type="start")
         assert (await late.hear("error"))["code"] == "restarting"
+    assert world.metric("voice_messages_rejected_total", slug="restarting") == 2
     world.assert_nothing_left()
 
 

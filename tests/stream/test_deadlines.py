@@ -8,8 +8,10 @@ import trio
 import trio.testing
 
 from service.failures import Slug
+from service.recognizer.connection import SEND_S
 from service.stream.audio import FLUSH_AFTER_S
-from service.stream.session import FINISH_S, IDLE_S, PAUSE_S
+from service.stream.clocks import FINISH_S, IDLE_S, PAUSE_S
+from service.stream.failover import JITTER, MAX_IN_VAIN, PAUSES_S
 from tests.support.fault_stream import FaultyStream
 from tests.support.stream_world import Fault, Script, World, words
 
@@ -109,8 +111,9 @@ async def test_the_recognizer_never_settles(nursery: trio.Nursery, autojump_cloc
     async with world.phone() as phone:
         await phone.talk(words(1))
         async with took(FINISH_S):
-            phone.say(type="finalize")
+            phone.say(type="stop")
             assert (await phone.hear("error"))["code"] == "recognizer_timeout"
+    assert world.dials == 1
     world.assert_nothing_left()
 
 
@@ -123,10 +126,14 @@ async def test_the_recognizer_takes_no_audio(nursery: trio.Nursery, autojump_clo
         return FaultyStream(await dial(url), fault_at=2, stalls=True)
 
     world.dial_with(narrow)
-    async with world.phone() as phone, took(5):
+    began = trio.current_time()
+    async with world.phone() as phone:
         phone.audio(words(1))
         assert (await phone.hear("error"))["code"] == "recognizer_timeout"
-    assert world.metric("voice_recognizer_errors_total", code="send_timeout") == 1
+    pauses_s = sum(PAUSES_S[1:])
+    assert trio.current_time() - began == pytest.approx(MAX_IN_VAIN * SEND_S + pauses_s, abs=JITTER * pauses_s)
+    assert world.metric("voice_recognizer_errors_total", code="send_timeout") == MAX_IN_VAIN
+    assert world.metric("voice_audio_relayed_seconds_total") == 0
     world.assert_nothing_left()
 
 

@@ -1,5 +1,6 @@
 """The event loop's watch: the task on virtual time, the thread in a process of its own."""
 
+import logging
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import trio.testing
 
 from service.telemetry.loop_watch import EXIT_CODE, INTERVAL_S, Heartbeat, Watchdog, watch_loop
 from service.telemetry.metrics import Metrics
+from service.telemetry.overload import CALM_S, Overload
 
 PROGRAM = """
 import sys, time, trio
@@ -65,6 +67,33 @@ async def test_stall_is_measured_once(mock_clock: trio.testing.MockClock) -> Non
     # 3 s late, then the one that was due when the stall ended.
     assert sample("voice_event_loop_lag_seconds_count") == 2
     assert sample("voice_event_loop_lag_seconds_sum") == pytest.approx(3)
+
+
+async def test_overload_is_told_the_lag_and_its_changes_are_logged(
+    mock_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "voice.process")
+    overload = Overload(0.1)
+    seen = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch_loop, Metrics(), Heartbeat(), overload)
+        await trio.testing.wait_all_tasks_blocked()
+        for late_s in (0.1, 0.15, 0.2, 0.125):
+            mock_clock.jump(INTERVAL_S + late_s)
+            await trio.testing.wait_all_tasks_blocked()
+            mock_clock.jump(INTERVAL_S - late_s)
+            await trio.testing.wait_all_tasks_blocked()
+            seen.append(overload.is_shedding)
+        for _ in range(round(CALM_S[0] / INTERVAL_S) + 8):
+            mock_clock.jump(INTERVAL_S)
+            await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert seen == [False, False, False, True]
+    assert not overload.is_shedding
+    assert [(record.levelname, record.msg, record.__dict__["voice_fields"]) for record in caplog.records] == [
+        ("WARNING", "overload", {"is_shedding": True, "lag_ms": 125}),
+        ("INFO", "overload", {"is_shedding": False, "lag_ms": 0}),
+    ]
 
 
 def test_stuck_loop_ends_the_process_and_says_where() -> None:

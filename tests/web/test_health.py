@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import trio
 
+from service.recognizer.circuit import State
 from service.recognizer.target import RecognizerTarget
 from service.settings import RecognizerKind, TencentCredentials
 from service.web.app import create_app
@@ -35,6 +36,7 @@ async def test_ready_follows_the_phase() -> None:
             "recognizer": "down",
             "slots": {"used": 0, "total": 7},
             "streams": 0,
+            "shedding": False,
         }
         deps.recognizer.target = RecognizerTarget(
             RecognizerKind.LOCAL, "ws://127.0.0.1:1", TencentCredentials("a", "b", "c"), ()
@@ -42,6 +44,12 @@ async def test_ready_follows_the_phase() -> None:
         with deps.admission.stream():
             data = (await get(running.port, "/ready")).envelope()["data"]
             assert (data["recognizer"], data["streams"]) == ("up", 1)
+        for state, shown in ((State.OPEN, "open"), (State.HALF_OPEN, "half_open"), (State.CLOSED, "up")):
+            deps.breaker._circuit.state = state
+            reply = await get(running.port, "/ready")
+            assert (reply.status, reply.envelope()["data"]["recognizer"]) == (200, shown)
+        deps.breaker._circuit.state, deps.recognizer.target = State.OPEN, None
+        assert (await get(running.port, "/ready")).envelope()["data"]["recognizer"] == "down"
         deps.lifecycle.drain()
         reply = await get(running.port, "/ready")
         assert reply.status == 503

@@ -1,0 +1,61 @@
+"""The clocks of one stream: until when what has to happen, and what it means when it did not. Pure.
+
+Times are seconds of any monotonic clock. One task keeps all of them: it sleeps until `next_deadline` and looks again.
+"""
+
+import math
+from typing import Final
+
+from service.stream.outcome import End
+
+IDLE_S: Final = 25.0  # two heartbeats of 10 s may be lost
+PAUSE_S: Final = 5.0  # Tencent may fail after 6 s without audio, and does after 15 s (document 1093/48982)
+FINISH_S: Final = 10.0  # from the last audio sent to everything settled; third parties wait 5 to 10 s
+GOAWAY_S: Final = 10.0
+"""How long before its end a stream is told: a sentence that has begun can be finished."""
+
+
+class Clocks:
+    """When a stream has to end, or to be told so."""
+
+    def __init__(self, now: float, max_stream_s: float) -> None:
+        self.began_at = now
+        self.stopped_at = now
+        self.answer_by = math.inf
+        """When the recognizer must have settled what it was sent."""
+        self.finish_by = math.inf
+        """When `stopped` is due."""
+        self.read_at = now
+        """Until when the client was not being listened to: while the backlog was full, or a send took its time."""
+        self.limit_at = now + max_stream_s
+        """When the stream ends itself, as if the client had said `stop`."""
+        self.limit_end = End.TIME_LIMIT
+        """The outcome of that."""
+        self._goaway_at = max(now, self.limit_at - GOAWAY_S)
+
+    def end_early(self, at: float, now: float) -> None:
+        """This process is being stopped: the stream ends itself at that time, and the client is told now."""
+        if at < self.limit_at:
+            self.limit_at, self.limit_end = at, End.DRAINED
+            self._goaway_at = now
+
+    def take_goaway(self, now: float) -> float | None:
+        """How many seconds the client is to be told that are left, when that is due; only once for each reason."""
+        if now < self._goaway_at:
+            return None
+        self._goaway_at = math.inf
+        return max(0.0, self.limit_at - now)
+
+    def stop(self, now: float, settlings: int, backlog_s: float) -> None:
+        """The end of the audio is known: so many connections have to be settled, behind so much audio."""
+        self.stopped_at = now
+        self.finish_by = now + FINISH_S * settlings + backlog_s
+
+    def idle_at(self, last_heard: float) -> float:
+        """When a client that says nothing more counts as gone."""
+        return max(last_heard, self.read_at) + IDLE_S
+
+    def next_deadline(self, last_heard: float, *, stopped: bool) -> float:
+        """When to look at these clocks again. Behind `stop` we owe the client; the recognizer's clocks bound that."""
+        ours = min(self.answer_by, self.finish_by)
+        return ours if stopped else min(ours, self._goaway_at, self.limit_at, self.idle_at(last_heard))
