@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.failures import Problem, Slug
+from service.failures import Problem, Slug, StreamFailed, problem
 from service.recognizer.formats import WEBM_SEARCH_BYTES
 from service.stream.audio import Mark, Uplink
-from service.stream.audio_path import AudioPath
+from service.stream.audio_path import AudioPath, check
 from service.stream.mp3 import header_at
 from service.stream.stereo import BLOCK_BYTES, BLOCKS_THAT_AGREE, MAX_BLOCKS
 from service.stream.stream_settings import StreamSettings
@@ -215,3 +215,11 @@ def test_however_it_is_cut_all_audio_arrives(pcm: bytes, cuts: list[int], voice_
     assert arrived == pcm[: len(pcm) // 2 * 2]
     assert talk.uplink.received == len(pcm)
     assert talk.stereo_is_suspected == (pcm is TWICE)
+
+
+def test_a_problem_is_raised_and_none_is_not() -> None:
+    check(None)
+    refused = problem(Slug.UNSUPPORTED_AUDIO, "no")
+    with pytest.raises(StreamFailed) as failed:
+        check(refused)
+    assert failed.value.problem is refused
