@@ -359,13 +359,13 @@ class Uplink(AnyUplink):
         self, bytes_per_ms: int, packet_ms: int, now: float, *, replay_s: float = 0.0, begins_ms: int = 0
     ) -> None:
         super().__init__(bytes_per_ms, packet_ms * bytes_per_ms, replay_s, begins_ms, now)
-        self._waiting = bytearray()
-        self._kept = bytearray()
-        """What was sent and is kept; it ends where the present connection was sent audio to."""
+        self._audio = bytearray()
+        """What is kept of what was sent, and behind it what waits: sending moves the border."""
+        self._kept = 0
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting)
+        return len(self._audio) - self._kept
 
     @property
     def received_bytes(self) -> int:
@@ -381,17 +381,17 @@ class Uplink(AnyUplink):
         if self._stopped:
             self._dropped += len(data)
             return
-        waiting = self._waiting
-        waiting += data
-        self._arrived(self._next + len(waiting), now)
+        audio = self._audio
+        audio += data
+        self._arrived(self._next + len(audio) - self._kept, now)
 
     @property
     def has_packet(self) -> bool:
-        return len(self._waiting) >= self._packet_units
+        return len(self._audio) - self._kept >= self._packet_units
 
     def drop_waiting(self) -> None:
-        self._dropped += len(self._waiting)
-        self._waiting.clear()
+        self._dropped += self.waiting
+        del self._audio[self._kept :]
 
     def not_sent(self, count: int) -> None:
         # Not from `_next`: a send may end when the connection was lost already, behind `rewind`.
@@ -401,16 +401,16 @@ class Uplink(AnyUplink):
         return waiting - waiting % SAMPLE_BYTES
 
     def _pop(self, size: int) -> tuple[bytes, int]:
-        audio = bytes(self._waiting[:size])
-        del self._waiting[:size]
-        self._kept += audio
-        return audio, size
+        begin = self._kept
+        self._kept += size
+        return bytes(self._audio[begin : self._kept]), size
 
     def _forget(self, position: int) -> None:
-        del self._kept[: max(0, len(self._kept) - (self._next - position))]
+        spare = self._kept - (self._next - position)
+        if spare > 0:
+            del self._audio[:spare]
+            self._kept -= spare
 
     def _put_back(self) -> int:
-        begin = self._next - len(self._kept)
-        self._waiting[:0] = self._kept
-        self._kept.clear()
+        begin, self._kept = self._next - self._kept, 0
         return begin

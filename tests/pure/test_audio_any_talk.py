@@ -181,7 +181,7 @@ class AnyTalk(RuleBasedStateMachine):
         tested = self.uplink
         assert (tested.relayed_bytes, tested.sent_to, tested.position) == (self.reached, self.taken, self.accepted)
         assert tested.settled_to == self.settled
-        assert len(tested._kept) == min(self.taken - self.settled, self.replay_bytes)
+        assert tested._kept == min(self.taken - self.settled, self.replay_bytes)
         assert tested.received_bytes == self.accepted + self.dropped
         unsent = self.accepted - self.reached
         received_ms = (self.accepted + self.dropped) // self.bytes_per_ms
