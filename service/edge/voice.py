@@ -4,7 +4,7 @@ Quart serves the same routes where there is no edge of ours (`service.web.voice`
 the cost.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -65,13 +65,7 @@ class VoiceClient:
         Raises ClientGone, and ClientTooSlow after SEND_S: the connection has been reset then. Cancelled, it still
         brings a write that has begun to its end, so that the message that says why a stream ended can follow.
         """
-        try:
-            await self._socket.send(self._wire.encode(message), shield=True)
-        except WebSocketEnded:
-            raise ClientGone from None
-        except WriteTooSlow:
-            self._cut_off()
-            raise ClientTooSlow from None
+        await self._sending(self._socket.send(self._wire.encode(message), shield=True))
 
     async def close(self, code: int, reason: str) -> None:
         """Sends a close frame and waits until the client has answered it, both together for at most CLOSE_S.
@@ -97,8 +91,11 @@ class VoiceClient:
 
     async def flush(self) -> None:
         """See `Client.flush`."""
+        await self._sending(self._socket.flush())
+
+    async def _sending(self, sending: Awaitable[None]) -> None:
         try:
-            await self._socket.flush()
+            await sending
         except WebSocketEnded:
             raise ClientGone from None
         except WriteTooSlow:

@@ -103,10 +103,7 @@ class RecognizerConnection:
             await self._wait()
         heard: list[SentenceResult | Settled] = []
         while self._waiting:
-            try:
-                said = tencent.decode(self._waiting[0])
-            except tencent.GarbledError:
-                said = []
+            said = _decoded(self._waiting[0])
             results = [one for one in said if isinstance(one, SentenceResult | Settled)]
             if heard and not results:
                 break  # an error, for the next call
@@ -126,10 +123,7 @@ class RecognizerConnection:
     @staticmethod
     def _offer(taker: Taker, messages: list[bytes | str], now: float) -> int:
         for number, message in enumerate(messages):
-            try:
-                said = tencent.decode(message)
-            except tencent.GarbledError:
-                return number
+            said = _decoded(message)
             if len(said) != 1 or not isinstance(said[0], SentenceResult) or not taker(said[0], now):
                 return number
         return len(messages)
@@ -160,10 +154,7 @@ class RecognizerConnection:
         with trio.move_on_after(FIRST_MESSAGE_S) as limit:
             if not self._waiting:
                 await self._wait()
-            try:
-                said = tencent.decode(self._waiting.popleft())
-            except tencent.GarbledError:
-                said = []
+            said = _decoded(self._waiting.popleft())
             if said != [tencent.Accepted()]:
                 raise self._unwanted(said)
         if limit.cancelled_caught:
@@ -183,14 +174,11 @@ class RecognizerConnection:
     async def _sending(self, sending: Awaitable[None]) -> None:
         try:
             await sending
-        except WebSocketEnded:
+        except (WebSocketEnded, WriteTooSlow) as error:
+            if isinstance(error, WriteTooSlow):
+                self._why = self._failed(Trouble.SEND_TIMEOUT, f"The recognizer took no audio for {SEND_S:g} s.")
             self.end()
             await trio.aclose_forcefully(self._stream)  # so that `receive` does not wait for a peer that is half gone
-            raise ConnectionGoneError from None
-        except WriteTooSlow:
-            self._why = self._failed(Trouble.SEND_TIMEOUT, f"The recognizer took no audio for {SEND_S:g} s.")
-            self.end()
-            await trio.aclose_forcefully(self._stream)
             raise ConnectionGoneError from None
 
     async def _wait(self) -> None:
@@ -219,6 +207,14 @@ class RecognizerConnection:
 
     def _failed(self, trouble: Trouble, message: str) -> StreamFailed:
         return failed(trouble, message, self._metrics)
+
+
+def _decoded(message: bytes | str) -> list[RecognizerMessage]:
+    """What a message says; nothing, when it is none of the protocol."""
+    try:
+        return tencent.decode(message)
+    except tencent.GarbledError:
+        return []
 
 
 _TIMEOUTS: Final = (

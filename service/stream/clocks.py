@@ -49,6 +49,10 @@ class Clocks:
     def stop(self, now: float, settlings: int, backlog_s: float) -> None:
         """The end of the audio is known: so many connections have to be settled, behind so much audio."""
         self.stopped_at = now
+        self.finish(now, settlings, backlog_s)
+
+    def finish(self, now: float, settlings: int, backlog_s: float) -> None:
+        """From now on so many connections have to be settled, behind so much audio."""
         self.finish_by = now + FINISH_S * settlings + backlog_s
 
     def idle_at(self, last_heard: float) -> float:

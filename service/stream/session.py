@@ -405,7 +405,7 @@ class Session:
         if self._phase is Phase.DIALING:
             self._dial_wanted.set()
         if self.uplink.stopped:
-            self._clocks.finish_by = now + FINISH_S * max(1, self._settlings) + self.uplink.backlog_s()
+            self._clocks.finish(now, max(1, self._settlings), self.uplink.backlog_s())
         if missing is not None:
             await self._client.send(protocol.ErrorMessage.of(audio_lost(*missing)).encode())
 
