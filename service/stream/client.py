@@ -58,3 +58,23 @@ class Client(Protocol):
     @property
     def last_heard(self) -> float:
         """When the last byte came from the client, on Trio's clock. Pongs count: any byte is life."""
+
+
+class WaitingClient:
+    """For a transport that can do nothing without a wait: that part of a `Client`."""
+
+    def relay_to(self, taker: Taker | None) -> bool:
+        """Not possible: every message goes through the tasks."""
+        return False
+
+    @property
+    def can_send_now(self) -> bool:
+        """Never: writes wait."""
+        return False
+
+    def send_now(self, text: str) -> bool:
+        """Not to be called: see `can_send_now`."""
+        raise NotImplementedError
+
+    async def flush(self) -> None:
+        """Nothing is ever left."""

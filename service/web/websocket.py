@@ -19,7 +19,7 @@ from quart_trio.asgi import TrioASGIWebsocketConnection
 from werkzeug.datastructures import Headers
 
 from service.edge.connection import CONNECTION_KEY, Connection
-from service.stream.client import ClientGone, ClientTooSlow, Taker
+from service.stream.client import ClientGone, ClientTooSlow, WaitingClient
 
 SEND_DEADLINE_S: Final = 5.0
 """How long one message may take to be written. A message is a few KiB; the kernel's buffers hold seconds of results
@@ -158,7 +158,7 @@ class WebsocketConnection(TrioASGIWebsocketConnection):
             await trio.sleep(min(self._write_deadline - now, _LOOK_S))
 
 
-class QuartClient:
+class QuartClient(WaitingClient):
     """A client behind a Quart websocket that was accepted: what `service.stream.client.Client` asks for, and binary."""
 
     def __init__(self, websocket: Websocket, *, send_deadline_s: float = SEND_DEADLINE_S) -> None:
@@ -209,22 +209,6 @@ class QuartClient:
             if self._connection.aborted:
                 raise ClientGone
             self._finished = False
-
-    def relay_to(self, taker: Taker | None) -> bool:
-        """Not possible: messages come through Hypercorn's tasks."""
-        return False
-
-    @property
-    def can_send_now(self) -> bool:
-        """Never: Hypercorn's writes wait."""
-        return False
-
-    def send_now(self, text: str) -> bool:
-        """Not to be called: see `can_send_now`."""
-        raise NotImplementedError
-
-    async def flush(self) -> None:
-        """Nothing is ever left."""
 
     async def close(self, code: int, reason: str) -> None:
         """Sends a close frame and waits until the client has answered it, both together for at most 2 s.

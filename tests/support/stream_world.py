@@ -24,7 +24,7 @@ from service.recognizer.connection import Dial
 from service.recognizer.target import RecognizerTarget
 from service.recognizer.tencent import ENGINES
 from service.settings import AuthMode, RecognizerKind, Settings, TencentCredentials
-from service.stream.client import ClientGone, ClientTooSlow, Taker
+from service.stream.client import ClientGone, ClientTooSlow, WaitingClient
 from service.stream.endpoint import serve_stream
 
 BYTES_PER_MS = 32
@@ -35,7 +35,7 @@ CREDENTIALS = TencentCredentials(ACCOUNT.app_id, ACCOUNT.secret_id, ACCOUNT.secr
 Message = dict[str, Any]
 
 
-class Phone:
+class Phone(WaitingClient):
     """Both ends of a client connection in memory: the gateway's side is a `Client`, the test drives the other."""
 
     def __init__(self) -> None:
@@ -84,22 +84,6 @@ class Phone:
             self._to_phone.send_nowait(message)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise ClientGone from None
-
-    def relay_to(self, taker: Taker | None) -> bool:
-        """Not possible: every message goes through the tasks."""
-        return False
-
-    @property
-    def can_send_now(self) -> bool:
-        """Never: writes are simulated."""
-        return False
-
-    def send_now(self, text: str) -> bool:
-        """Not to be called: see `can_send_now`."""
-        raise NotImplementedError
-
-    async def flush(self) -> None:
-        """Nothing is ever left."""
 
     async def close(self, code: int, reason: str) -> None:
         await trio.lowlevel.checkpoint()
