@@ -15,6 +15,9 @@ TELLING_S: Final = 2.0
 """How long before the hard end a stream that has not settled is given up: time for its `error` and the closing
 handshake, two round trips of a bad mobile network."""
 
+SETTLE_SPREAD_S: Final = 4.0
+"""Streams that go on talking are settled over this last part of the time they were given, at most half of it."""
+
 
 class Phase(enum.StrEnum):
     """A process goes through these once, in this order."""
@@ -45,6 +48,14 @@ def drain_plan(drain_s: float) -> DrainPlan:
     settling and half for telling; with 0 the process closes everything at once.
     """
     return DrainPlan(max(0.0, drain_s - FINISHING_S), drain_s - min(TELLING_S, drain_s / 2), drain_s)
+
+
+def settle_at(settle_by: float, now: float, chance: float) -> float:
+    """When one stream is settled that pays no heed to `goaway`; `chance` is random, from 0 to 1.
+
+    Not all of them in the same moment: each of them costs a handshake with the recognizer, and brings a client back.
+    """
+    return now if settle_by <= now else settle_by - min(SETTLE_SPREAD_S, (settle_by - now) / 2) * chance
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -299,7 +299,7 @@ async def _upgraded(stream: trio.abc.Stream, handshake: ClientHandshake, metrics
 async def _connected(target: RecognizerTarget, metrics: Metrics, dial: Dial) -> trio.abc.Stream:
     try:
         return await dial(target.url)
-    except (OSError, trio.BrokenResourceError):
+    except (OSError, UnicodeError, trio.BrokenResourceError):  # UnicodeError: a host that cannot be a name, as a..b
         raise failed(Trouble.CONNECT, "No connection to the recognizer.", metrics) from None
 
 

@@ -107,6 +107,8 @@ class AnyUplink(abc.ABC):
         self._settled = self._begins_at
         """The position up to which the recognizer has settled."""
         self._dropped = 0
+        self._skipped = 0
+        """Audio that could not be written, and was not kept when its connection was lost: it is dropped."""
         self.first_audio_at = math.inf
         self.last_audio_at = -math.inf
 
@@ -170,7 +172,7 @@ class AnyUplink(abc.ABC):
     @property
     def relayed(self) -> int:
         """The audio that the recognizer was sent; none of it counts twice."""
-        return self._reached - self._begins_at
+        return self._reached - self._begins_at - self._skipped
 
     @property
     def sent_to(self) -> int:
@@ -249,6 +251,9 @@ class AnyUplink(abc.ABC):
     def begin_connection(self, now: float) -> int:
         """A new recognizer connection: its pace starts afresh. Returns the position at which its clock is 0."""
         self._pacer = Pacer(self._units_per_ms * 1000, now)
+        if self._next > self._reached:
+            self._skipped += self._next - self._reached
+            self._reached = self._next
         return self._next
 
     def settle(self, position: int) -> None:

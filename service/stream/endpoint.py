@@ -6,6 +6,7 @@ is told why, and counted as a rejected message.
 
 import contextlib
 import logging
+import secrets
 import uuid
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +15,7 @@ import trio
 
 from service.deps import Deps
 from service.failures import Problem, Slug, StreamFailed, problem
-from service.lifecycle import Phase
+from service.lifecycle import Phase, settle_at
 from service.retry_hint import retry_hint_ms
 from service.stream import protocol
 from service.stream.authentication import check_permitted
@@ -113,7 +114,7 @@ async def _run(inbox: Inbox, settings: StreamSettings, early: list[bytes | str],
     )
 
     def go_away(settle_by: float) -> None:
-        session.go_away(max(settle_by, trio.current_time()))
+        session.go_away(settle_at(settle_by, trio.current_time(), secrets.randbelow(1000) / 1000))
 
     with trio.CancelScope() as patience:
         try:

@@ -21,6 +21,9 @@ JITTER: Final = 0.5
 PATIENCE_S: Final = 15.0
 """How long a stream that runs waits for a breaker that lets nothing through: as long as audio is kept by default."""
 
+FIRST_PATIENCE_S: Final = 8.0
+"""A new stream makes no third attempt after this: somebody looks at a silent screen."""
+
 _PASSING: Final = (Slug.RECOGNIZER_UNAVAILABLE, Slug.RECOGNIZER_TIMEOUT)
 
 
@@ -58,7 +61,8 @@ def audio_lost(from_ms: int, to_ms: int) -> Problem:
 class Failover:
     """The history of one stream's failures."""
 
-    def __init__(self) -> None:
+    def __init__(self, began: float) -> None:
+        self._began = began
         self._in_vain = 0
         self._since = math.inf
         """Of the first failure since the last progress."""
@@ -80,7 +84,8 @@ class Failover:
         else:
             self._in_vain = 0 if was_of_use else self._in_vain + 1
         self._since = now if was_of_use else min(self._since, now)
-        if self._in_vain >= MAX_IN_VAIN:
+        is_too_late = is_first and self._in_vain > 1 and now - self._began >= FIRST_PATIENCE_S
+        if self._in_vain >= MAX_IN_VAIN or is_too_late:
             return None
         return PAUSES_S[self._in_vain] * (1 - JITTER + 2 * JITTER * chance)
 

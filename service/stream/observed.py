@@ -49,6 +49,8 @@ class Observed:
 
     def lost(self, stream_id: str, reason: Problem, missing: tuple[int, int] | None) -> None:
         """A connection was lost, and another one is to take its place; audio may be missing, from and to."""
+        if missing is not None:
+            self._metrics.audio_lost.inc((missing[1] - missing[0]) / 1000)
         log_event(
             _logger,
             logging.WARNING,

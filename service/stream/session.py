@@ -67,7 +67,7 @@ class Session:
         self._results = ResultPath(self._client, self._path, self.observed)
         self._clocks = Clocks(now, deps.settings.max_stream_s)
         self._accepted_at = now
-        self._failover = Failover()
+        self._failover = Failover(now)
         self._serving = trio.CancelScope()
         """Of the present connection: cancelled when it does not answer."""
         self._time_is_up = False
@@ -350,10 +350,9 @@ class Session:
             if now >= clocks.limit_at:
                 self._time_is_up = True
                 self._stop()
-        if now >= clocks.finish_by:
+        if now >= clocks.give_up_at:
             raise self._unsettled()
-        if now >= clocks.answer_by:
-            clocks.answer_by = math.inf
+        if clocks.take_overdue(now):
             self._serving.cancel()  # the recognizer task takes it as lost
 
     def _unsettled(self) -> StreamFailed:
@@ -397,15 +396,14 @@ class Session:
 
     async def _lose(self, reason: Problem, now: float) -> None:
         """The connection is gone: what it has not settled waits to be sent again."""
-        self._connection, self._clocks.answer_by = None, math.inf
+        self._connection = None
+        self._clocks.release()
         missing = self.uplink.rewind(now)
         if self._phase is not Phase.DIALING:
             self.observed.lost(self._stream_id, reason, missing)
         self._step(Event.LOST)
         if self._phase is Phase.DIALING:
             self._dial_wanted.set()
-        if self.uplink.stopped:
-            self._clocks.finish(now, max(1, self._settlings), self.uplink.backlog_s())
         if missing is not None:
             await self._client.send(protocol.ErrorMessage.of(audio_lost(*missing)).encode())
 
@@ -417,6 +415,8 @@ class Session:
         if self.observed.connections == 1:
             await self._client.send(self._path.settings.ready(self._stream_id, connection.voice_id).encode())
         self._connection, self._used, self._accepted_at, self._serving = connection, False, now, trio.CancelScope()
+        if self.uplink.stopped:
+            self._clocks.finish(now, max(1, self._settlings), self.uplink.backlog_s())
         connection.relay_to(self._tell_now)
         self._step(Event.ACCEPTED)
 

@@ -49,6 +49,9 @@ class Metrics:
         self.audio_relayed = Counter(
             "voice_audio_relayed_seconds", "Audio sent on to the recognizer", registry=registry
         )
+        self.audio_lost = Counter(
+            "voice_audio_lost_seconds", "Audio that clients were told is missing (audio_lost)", registry=registry
+        )
         self.first_partial = Histogram(
             "voice_first_partial_seconds",
             "From the first audio of a stream to its first result",

@@ -149,3 +149,18 @@ def test_a_resumed_stream_begins_where_the_earlier_one_was_settled() -> None:
     assert resumed.begin_connection(9.0) == 7500 * RATE
     assert all_of(resumed, 9.0) == NOISE[SECOND // 2 : SECOND]
     assert resumed.account(8000) == AudioAccount(1000, 1000, 8000, 0, SECOND, SECOND, 0)
+
+
+def test_audio_that_was_neither_written_nor_kept_is_dropped() -> None:
+    """A write of 0.5 s fails, and only 0.2 s are kept: the recognizer never got the other 0.3 s."""
+    lost = Uplink(RATE, 100, 0.0, replay_s=0.2)
+    lost.feed(NOISE[:SECOND], 0.0)
+    assert sum(len(packet.audio) for packet in lost.take_due(0.0)) == SECOND // 2
+    lost.not_sent(SECOND // 2)
+    assert lost.rewind(1.0) == (0, 300)
+    assert lost.begin_connection(1.0) == 300 * RATE
+    assert lost.relayed == 0
+    lost.mark(stop=True)
+    assert all_of(lost, 1.0) == NOISE[300 * RATE : SECOND]
+    lost.pass_mark()
+    assert lost.account(1000) == AudioAccount(1000, 700, 1000, 300, SECOND, 700 * RATE, 300 * RATE)

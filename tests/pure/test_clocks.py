@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from service.stream.clocks import FINISH_S, GOAWAY_S, IDLE_S, Clocks
+from service.stream.clocks import FAILOVER_S, FINISH_S, GOAWAY_S, IDLE_S, Clocks
 from service.stream.outcome import End
 
 BEGAN = 1000.0
@@ -92,3 +92,22 @@ def test_the_recognizers_answer_is_waited_for_so_long(stopped: bool) -> None:
     assert new.next_deadline(BEGAN, stopped=stopped) == BEGAN + 2
     new.finish_by = BEGAN + 1
     assert new.next_deadline(BEGAN, stopped=stopped) == BEGAN + 1
+
+
+def test_a_connection_that_does_not_answer_is_overdue_once() -> None:
+    new = clocks()
+    assert not new.take_overdue(BEGAN + 1e6)
+    new.answer_by = BEGAN + 10
+    assert not new.take_overdue(BEGAN + 9.9)
+    assert new.take_overdue(BEGAN + 10)
+    assert not new.take_overdue(BEGAN + 10)
+
+
+def test_behind_stop_a_lost_connection_may_be_replaced_for_a_while() -> None:
+    new = clocks()
+    new.stop(BEGAN + 5, settlings=2, backlog_s=1.5)
+    assert (new.finish_by, new.give_up_at) == (BEGAN + 26.5, BEGAN + 26.5 + FAILOVER_S)
+    assert new.take_overdue(BEGAN + 26.5)
+    assert new.next_deadline(BEGAN, stopped=True) == new.give_up_at
+    new.finish(BEGAN + 30, 1, 0.0)
+    assert (new.finish_by, new.give_up_at) == (BEGAN + 40, BEGAN + 26.5 + FAILOVER_S)

@@ -5,7 +5,17 @@ import dataclasses
 import pytest
 
 from service.failures import Problem, Slug, problem
-from service.stream.failover import JITTER, MAX_IN_VAIN, PATIENCE_S, PAUSES_S, Failover, Progress, audio_lost, may_pass
+from service.stream.failover import (
+    FIRST_PATIENCE_S,
+    JITTER,
+    MAX_IN_VAIN,
+    PATIENCE_S,
+    PAUSES_S,
+    Failover,
+    Progress,
+    audio_lost,
+    may_pass,
+)
 
 LOST = problem(Slug.RECOGNIZER_UNAVAILABLE, "gone")
 BUSY_THERE = dataclasses.replace(problem(Slug.RECOGNIZER_BUSY, "code 4006"), recognizer_code=4006)
@@ -32,13 +42,13 @@ def pause(
 
 
 def test_three_in_vain_in_a_row_are_enough() -> None:
-    history = Failover()
+    history = Failover(0)
     assert [pause(history) for _ in range(MAX_IN_VAIN)] == [PAUSES_S[1], PAUSES_S[2], None]
     assert MAX_IN_VAIN == 3
 
 
 def test_what_was_of_use_counts_afresh() -> None:
-    history = Failover()
+    history = Failover(0)
     assert [pause(history, was_of_use=True) for _ in range(50)] == [PAUSES_S[0]] * 50
     assert [pause(history), pause(history)] == [PAUSES_S[1], PAUSES_S[2]]
     assert pause(history, was_of_use=True) == PAUSES_S[0]
@@ -46,21 +56,21 @@ def test_what_was_of_use_counts_afresh() -> None:
 
 
 def test_a_proper_end_counts_afresh() -> None:
-    history = Failover()
+    history = Failover(0)
     assert [pause(history), pause(history)] == [PAUSES_S[1], PAUSES_S[2]]
     history.settled()
     assert [pause(history), pause(history), pause(history)] == [PAUSES_S[1], PAUSES_S[2], None]
 
 
 def test_what_does_not_pass_ends_the_stream_at_once() -> None:
-    assert pause(Failover(), problem(Slug.RECOGNIZER_REJECTED, ""), was_of_use=True) is None
-    history = Failover()
+    assert pause(Failover(0), problem(Slug.RECOGNIZER_REJECTED, ""), was_of_use=True) is None
+    history = Failover(0)
     assert history.pause_s(BUSY_THERE, 0, was_dialed=True, was_of_use=False, is_first=True, chance=0.5) is None
 
 
 def test_pauses_are_spread() -> None:
-    assert pause(Failover(), chance=0.0) == pytest.approx(PAUSES_S[1] * (1 - JITTER))
-    assert pause(Failover(), chance=1.0) == pytest.approx(PAUSES_S[1] * (1 + JITTER))
+    assert pause(Failover(0), chance=0.0) == pytest.approx(PAUSES_S[1] * (1 - JITTER))
+    assert pause(Failover(0), chance=1.0) == pytest.approx(PAUSES_S[1] * (1 + JITTER))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +98,7 @@ def refused(history: Failover, now: float, *, is_first: bool = False) -> float |
 
 
 def test_what_the_breaker_refuses_is_no_attempt_and_is_waited_for_within_reason() -> None:
-    history = Failover()
+    history = Failover(0)
     assert pause(history) == PAUSES_S[1]
     assert [refused(history, now) for now in (1, 5, PATIENCE_S - 0.1)] == [PAUSES_S[1]] * 3
     assert refused(history, PATIENCE_S) is None
@@ -99,4 +109,18 @@ def test_what_the_breaker_refuses_is_no_attempt_and_is_waited_for_within_reason(
 
 
 def test_a_new_stream_does_not_wait_for_the_breaker() -> None:
-    assert refused(Failover(), 0, is_first=True) is None
+    assert refused(Failover(0), 0, is_first=True) is None
+
+
+def test_a_new_stream_is_not_kept_waiting_for_a_third_slow_attempt() -> None:
+    history = Failover(100)
+
+    def slow(now: float, *, is_first: bool) -> float | None:
+        return history.pause_s(LOST, now, was_dialed=True, was_of_use=False, is_first=is_first, chance=0.5)
+
+    assert slow(100 + FIRST_PATIENCE_S + 2, is_first=True) == PAUSES_S[1]  # one that was silent for 10 s is replaced
+    assert slow(100 + FIRST_PATIENCE_S + 3, is_first=True) is None
+    assert slow(100 + FIRST_PATIENCE_S + 3, is_first=False) is None  # three in a row
+    history = Failover(100)
+    assert slow(100 + 1, is_first=True) == PAUSES_S[1]
+    assert slow(100 + FIRST_PATIENCE_S - 0.1, is_first=True) == PAUSES_S[2]

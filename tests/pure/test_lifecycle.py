@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.lifecycle import DrainPlan, Lifecycle, Phase, drain_plan
+from service.lifecycle import SETTLE_SPREAD_S, DrainPlan, Lifecycle, Phase, drain_plan, settle_at
 
 
 class Heard:
@@ -125,3 +125,19 @@ def test_every_plan_is_in_order(drain_s: int) -> None:
     assert 0 <= plan.settle_s <= plan.give_up_s <= plan.end_s == drain_s
     if drain_s:
         assert plan.settle_s < plan.give_up_s < plan.end_s
+
+
+@pytest.mark.parametrize(
+    ("left_s", "chance", "settled_after_s"),
+    [
+        (52, 0.0, 52),
+        (52, 1.0, 52 - SETTLE_SPREAD_S),
+        (12, 0.5, 12 - SETTLE_SPREAD_S / 2),
+        (2, 1.0, 1),
+        (0, 1.0, 0),
+        (-5, 0.5, 0),
+        (-math.inf, 0.0, 0),
+    ],
+)
+def test_streams_that_go_on_are_not_all_settled_at_once(left_s: float, chance: float, settled_after_s: float) -> None:
+    assert settle_at(1000 + left_s, 1000, chance) == 1000 + settled_after_s

@@ -276,6 +276,7 @@ async def test_what_is_unsettled_and_not_kept_is_named(nursery: trio.Nursery, au
     (error,) = run.phone.all("error")
     assert (error["code"], error["fatal"]) == ("audio_lost", False)
     assert (error["fromMs"], error["toMs"]) == (300, at_ms - 1000)
+    assert run.world.metric("voice_audio_lost_seconds_total") == pytest.approx((at_ms - 1300) / 1000)
     assert run.told[0]["settledMs"] == 300
     # 4800 ms is where w9 has 200 ms still to go.
     assert [final["text"] for final in run.told] == ["w1", "w9 w10 w11"]
