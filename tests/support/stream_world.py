@@ -76,6 +76,10 @@ class Phone(WaitingClient):
             self._to_phone.close()
             raise ClientTooSlow
         await self.may_read.wait()
+        self.take(text)
+
+    def take(self, text: str) -> None:
+        """What the gateway sends arrives. Raises ClientGone when the phone is gone."""
         if self.closed:
             raise ClientGone
         message = json.loads(text)
@@ -95,14 +99,18 @@ class Phone(WaitingClient):
 
     def say(self, **fields: object) -> None:
         """A text message."""
-        self._to_service.send_nowait(json.dumps(fields))
+        self.deliver(json.dumps(fields))
 
     def say_raw(self, text: str) -> None:
-        self._to_service.send_nowait(text)
+        self.deliver(text)
 
     def audio(self, pcm: bytes) -> None:
         """One binary frame."""
-        self._to_service.send_nowait(pcm)
+        self.deliver(pcm)
+
+    def deliver(self, message: bytes | str) -> None:
+        """Have the gateway receive it."""
+        self._to_service.send_nowait(message)
 
     async def talk(self, pcm: bytes, *, frame_ms: int = 40, heartbeat: bool = False) -> None:
         """Send PCM in real time, frame by frame."""

@@ -1,7 +1,9 @@
 """Holds one history: a phone that resumes, a recognizer with faults, the gateway's own code, all in virtual time."""
 
+import dataclasses
 import logging
 import random
+import socket
 from collections import Counter
 from types import SimpleNamespace
 from typing import Final
@@ -14,14 +16,18 @@ from service.failures import Slug, StreamFailed
 from service.lifecycle import Phase
 from service.localasr.faults import Script
 from service.stream.endpoint import serve_stream
+from service.websocket.pump import Pump
 from tests.proof.histories.history import History, Step
 from tests.proof.histories.oracle import TRACK, TRACK_MS, FoundError, Listener, check, check_stream
+from tests.support.pumped_phone import PumpedPhone
 from tests.support.stream_world import BYTES_PER_MS, Message, Phone, World
 
 MAX_STREAMS: Final = 12
 """Of one conversation: a phone that is refused so often has given up."""
 REFUSALS: Final = (Slug.RESTARTING, Slug.OVERLOADED)
 """Of a start that is not admitted."""
+SEND_BUFFER_BYTES: Final = 4096
+"""Linux doubles it: a quarter of a second of audio, so that a recognizer that stops reading is felt at once."""
 GUARD_S: Final = 300
 """Of virtual time, for one stream to end."""
 
@@ -60,14 +66,26 @@ class Gateway:
         self.world = World(nursery, script, replay_s=history.replay_s, upstream_concurrency=history.slots)
         self._nursery = nursery
         self.open_lines: set[Line] = set()
+        self.sockets: list[trio.SocketStream] = []
         self.slots_held = 0
         """By somebody else."""
         dial = self.world.deps.dial
 
         async def line(url: str) -> trio.abc.Stream:
-            return Line(await dial(url), self.open_lines)
+            if not history.is_pumped:
+                return Line(await dial(url), self.open_lines)
+            await trio.lowlevel.checkpoint()
+            self.world.dials += 1
+            ours, theirs = trio.socket.socketpair()
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+            nursery.start_soon(self.world.recognizer.serve_stream, trio.SocketStream(theirs))
+            self.sockets.append(trio.SocketStream(ours))
+            return self.sockets[-1]
 
         self.world.dial_with(line)
+        if history.is_pumped:
+            self.world.deps = dataclasses.replace(self.world.deps, pump=Pump())
+            nursery.start_soon(self.world.deps.pump.run)
 
     @property
     def is_draining(self) -> bool:
@@ -104,7 +122,8 @@ class Gateway:
         admission = self.world.deps.admission
         check(admission.streams == 0, "streams left:", admission.streams)
         check(admission.slots_used == self.slots_held, "slots left:", admission.slots_used - self.slots_held)
-        check(not self.open_lines, "recognizer connections left:", len(self.open_lines))
+        open_lines = len(self.open_lines) + sum(stream.socket.fileno() != -1 for stream in self.sockets)
+        check(not open_lines, "recognizer connections left:", open_lines)
         check(self.world.metric("voice_streams_active") == 0, "a gauge is left")
         relayed, received = (self.world.metric(f"voice_audio_{way}_seconds_total") for way in ("relayed", "received"))
         check(relayed <= received + 1e-6, "more audio relayed than received:", relayed, received)
@@ -113,10 +132,13 @@ class Gateway:
 class Stream:
     """One stream of the conversation, with the gateway that serves it."""
 
-    def __init__(self, nursery: trio.Nursery, gateway: Gateway, listener: Listener) -> None:
+    def __init__(self, nursery: trio.Nursery, gateway: Gateway, listener: Listener, *, is_pumped: bool) -> None:
         self._nursery = nursery
         self.gateway = gateway
         self.phone = Phone()
+        if is_pumped:
+            self.phone = pumped = PumpedPhone()
+            nursery.start_soon(pumped.tick)
         self._before = gateway.outcomes()
         self._done = trio.Event()
         self._sent_bytes = 0
@@ -246,7 +268,7 @@ class Conversation:
             if self._gateway.is_draining:
                 self._gateway = Gateway(self._nursery, self._history, is_first=False)
             self._streams += 1
-            self._stream = Stream(self._nursery, self._gateway, self._listener)
+            self._stream = Stream(self._nursery, self._gateway, self._listener, is_pumped=self._history.is_pumped)
             begin, end = self._listener.settled_ms * BYTES_PER_MS, self._said_bytes
             for place in range(begin, end, 32_000):
                 self._stream.audio(TRACK[place : min(end, place + 32_000)])
@@ -335,6 +357,7 @@ def failing(history: History) -> str | None:
             mock.patch("trio._core._run._r", chance),
             mock.patch("service.recognizer.breaker.random", chance),
             mock.patch("service.stream.session.secrets", SimpleNamespace(randbelow=chance.randrange)),
+            mock.patch("service.stream.endpoint.secrets", SimpleNamespace(randbelow=chance.randrange)),
         ):
             trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
     except Exception as error:  # whatever it is, the history has found it

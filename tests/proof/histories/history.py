@@ -56,6 +56,8 @@ class History:
     final_delay_ms: int = 0
     chance: int = 0
     """Decides the order in which tasks run, and the length of the pauses between attempts."""
+    is_pumped: bool = False
+    """Whether audio and results pass in the pump's task, as between the edge's sockets on Linux."""
 
     @property
     def must_complete(self) -> bool:
@@ -112,6 +114,7 @@ def history(seed: int) -> History:
         result_delay_ms=rng.choice((50, 400)) if is_delayed else 0,
         final_delay_ms=rng.choice((50, 2000)) if is_delayed else 0,
         chance=rng.randrange(1 << 30),
+        is_pumped=rng.random() < 0.5,
     )
 
 
