@@ -4,6 +4,7 @@ The clock begins when `ready` has come: position p of the audio is said at the o
 frame is due when its last sample has been said. Every latency is counted from these times, never from a send.
 """
 
+import bisect
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -56,12 +57,22 @@ class AudioClock:
         return self.ends_s[-1] if self.ends_s else 0.0
 
     @property
+    def has_paused(self) -> bool:
+        """Whether a pause has begun."""
+        return bool(self._pauses)
+
+    @property
     def over_s(self) -> float:
         """When the audio is over, a pause at its end included: then `stop` is due."""
         return self._now_s + self.duration_s
 
     def pause(self, position_s: float, length_s: float) -> float:
-        """Nothing is said for so long at this position; returns until when. Pauses come in the order of the audio."""
+        """Nothing is said for so long at this position; returns until when. Pauses come in the order of the audio.
+
+        The last one may be named again, by a phone that was in it when it lost its stream: nothing is added then.
+        """
+        if self._pauses and self._pauses[-1][0] == position_s:
+            return self._now_s + position_s
         self._pauses.append((position_s, length_s))
         self._now_s += length_s
         return self._now_s + position_s
@@ -69,6 +80,10 @@ class AudioClock:
     def due_s(self, number: int) -> float:
         """When this frame is due, which lies after every pause so far."""
         return self._now_s + self.ends_s[number]
+
+    def said_by(self, now_s: float) -> int:
+        """How many frames have been said by now, those before a pause included."""
+        return bisect.bisect_right(range(len(self.ends_s)), now_s, key=lambda number: self.time_of(self.ends_s[number]))
 
     def time_of(self, position_s: float) -> float:
         """When this position has been said. What ends exactly where a pause begins was said before it."""

@@ -79,6 +79,7 @@ def summary(report: Report) -> list[str]:
         _row("finalization", report.finalization_s, "from the end of the audio to stopped"),
         f"{'results':<14} {report.results:>6}     in {report.sentences} sentence(s)",
     ]
+    lines += [_row("away", away_s, "until another stream went on") for away_s in report.away_s]
     if report.audio is not None:
         audio = report.audio
         lines.append(

@@ -8,6 +8,7 @@ A frame's way is the hot path: the pacer's heap, one system call, no lock and no
 """
 
 import bisect
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,9 +18,11 @@ from wsproto.frame_protocol import FrameProtocol
 
 from loadtest.audio_clock import AudioClock, as_wire, ends_s_of, wire_of
 from loadtest.connection import CLOSE_LIMIT_S, Connection, ConnectionLost
+from loadtest.due_frames import DueFrames
 from loadtest.messages import (
     PROTOCOL,
     Finalized,
+    GoAway,
     Ready,
     Result,
     ServerError,
@@ -38,6 +41,8 @@ from loadtest.wav import Speech
 
 ANSWER_LIMIT_S: Final = 15.0
 """For what no setting has a limit for: the answer to a close, and to nonsense."""
+GOAWAY_MARGIN_S: Final = 2.0
+"""A phone that obeys `goaway` says `stop` so long before its time is over."""
 _HEARTBEAT_S: Final = 10.0  # until `welcome` has said it
 _SHORTEST_HEARTBEAT_S: Final = 0.1
 _REPLAY_BYTES: Final = 32_000  # of one message: a second, and half of what the service takes
@@ -56,6 +61,7 @@ class Lines:
     start: dict[str, Any]
     """Fields of the `start` message."""
     phone: Phone
+    obeys_goaway: bool = False
 
 
 class GaveUp(Exception):
@@ -89,6 +95,8 @@ class Conversation:
         self._observe = observe
         self._clock: AudioClock | None = None
         self._talking = trio.CancelScope()
+        self._staying = trio.CancelScope()  # until it is time to obey `goaway`
+        self._leave_by_s = math.inf
         self._welcomed = trio.Event()
         self._ready = trio.Event()
         self._over = trio.Event()  # `stopped`, or the answer to nonsense
@@ -106,10 +114,15 @@ class Conversation:
             nursery.start_soon(self._listen, name="listener")
             with self._talking:
                 try:
-                    await talk(self)
+                    with self._staying:
+                        await talk(self)
+                    if self._staying.cancelled_caught:
+                        self._leave_by_s = math.inf
+                        await self._stop()  # the person talks on
                 except GaveUp as reason:
                     self.notes.end(reason.ending, str(reason))
                 except ConnectionLost:
+                    self.notes.lost(trio.current_time())
                     await self._hear_last_word()
                     self.notes.end(Ending.LOST, "the connection was lost")
             await self._part()
@@ -163,7 +176,7 @@ class Conversation:
     async def say(self, first: int, end: int) -> None:
         """Send the frames from `first` to before `end`, each when it is due."""
         assert self._clock is not None  # noqa: S101 - `ready` came before
-        frames = _DueFrames(self, self._clock, first, end)
+        frames = DueFrames(self.connection, self.wire, self._clock, (first, end), self.note_frame)
         while frames.number < end:
             await self._pacer.send(self._clock.due_s(frames.number), frames)
             if frames.is_lost:
@@ -171,7 +184,7 @@ class Conversation:
             if frames.is_stuck:
                 await self._send_rest(frames)
 
-    async def _send_rest(self, frames: "_DueFrames") -> None:
+    async def _send_rest(self, frames: DueFrames) -> None:
         """The service did not take a frame at once: wait until it does."""
         try:
             await self.connection.send_rest(self.wire[frames.number], frames.taken, self.phone.send_limit_s)
@@ -191,12 +204,14 @@ class Conversation:
         """How many frames it takes to say everything before this position."""
         return min(bisect.bisect_left(self._ends_s, position_s) + 1, self.frame_count) if position_s > 0 else 0
 
-    async def say_again(self, position_s: float) -> int:
-        """Send the audio from this position up to now at once. Returns the number of the first frame not yet due."""
+    async def say_again(self, position_s: float, end: int) -> int:
+        """Send what was said from this position up to now at once, and nothing from frame `end` on.
+
+        Returns the number of the first frame that was not sent.
+        """
         clock = self._clock
         assert clock is not None  # noqa: S101 - `ready` came before
-        now_s = trio.current_time()
-        number = bisect.bisect_right(range(self.frame_count), now_s, key=clock.due_s)
+        number = min(clock.said_by(trio.current_time()), end)
         until_bytes = round(self._ends_s[number - 1] * self._bytes_per_s) if number else 0
         audio = self._lines.speech.pcm[
             round(position_s * self._bytes_per_s) // _SAMPLE_BYTES * _SAMPLE_BYTES : until_bytes
@@ -223,12 +238,17 @@ class Conversation:
     async def freeze(self, position: int, length_s: float) -> None:
         """Neither send nor read for so long, as a suspended app; nothing is recorded meanwhile."""
         until_s = self._shift(position, length_s)
+        if until_s <= trio.current_time():
+            return
+        self._staying.deadline = math.inf  # it does not obey either
         self.connection.transport.hold()
         await trio.sleep_until(until_s)
         self.connection.transport.release()
         self.notes.was_deaf(trio.current_time())
+        self._staying.deadline = self._leave_by_s
 
     def _shift(self, position: int, length_s: float) -> float:
+        """When the pause is over; one that began in an earlier stream is the same pause."""
         assert self._clock is not None  # noqa: S101 - `ready` came before
         return self._clock.pause(self._ends_s[position - 1] if position else 0.0, length_s)
 
@@ -238,8 +258,12 @@ class Conversation:
 
     async def stop(self) -> None:
         """At the end of the audio: `stop`, and wait for `stopped`."""
-        self._hurry.set()
+        self._leave_by_s = self._staying.deadline = math.inf
         self.notes.is_audio_over = True
+        await self._stop()
+
+    async def _stop(self) -> None:
+        self._hurry.set()
         await self.send(encode("stop"))
         await self._wait(self._over, self.phone.stopped_limit_s, "`stopped`")
 
@@ -256,6 +280,7 @@ class Conversation:
         """Lose the connection, without a word."""
         self._is_leaving = True
         self.connection.is_usable = False
+        self.notes.lost(trio.current_time())
         await self.connection.transport.abort()
 
     async def close_and_hear_the_answer(self) -> None:
@@ -331,7 +356,7 @@ class Conversation:
                 self.notes.record.close_code = lost.code
                 return  # the talker knows what it means
             awaited = "`stopped`" if self._ready.is_set() else "`ready`" if self._welcomed.is_set() else "`welcome`"
-            self.notes.closed(lost.code, awaited)
+            self.notes.closed(lost.code, awaited, trio.current_time())
         self._talking.cancel()
 
     def _take(self, message: ServerMessage, now_s: float) -> None:
@@ -340,6 +365,8 @@ class Conversation:
         match message:
             case Result():
                 self.notes.heard(message, now_s)
+                if message.is_final and self._leave_by_s < math.inf:
+                    self._staying.cancel()
             case Welcome():
                 if message.protocol != PROTOCOL:
                     raise ServerMessageError(f"the server speaks protocol {message.protocol}, this client {PROTOCOL}")
@@ -353,72 +380,20 @@ class Conversation:
                 self._clock = self.notes.ready(now_s, now_s - self._start_sent_s, message.stream_id, self._ends_s)
                 self._could_send_s = now_s
                 self._ready.set()
+                self._staying.deadline = self._leave_by_s
+            case GoAway():
+                self.notes.has_heard_goaway = True
+                if self._lines.obeys_goaway and not self.notes.is_audio_over:
+                    self._leave_by_s = now_s + max(0.0, message.time_left_ms / 1000 - GOAWAY_MARGIN_S)
+                    self._staying.deadline = self._leave_by_s if self._ready.is_set() else math.inf
             case Stopped():
                 self.notes.stopped(message, now_s)
                 self._over.set()
                 self._talking.cancel()
             case ServerError():
-                self.notes.failed(message)
+                self.notes.failed(message, now_s)
                 if self.notes.is_ended:
                     self._over.set()
                     self._talking.cancel()
             case Finalized():
                 pass
-
-
-class _DueFrames:
-    """Frames on their way through the pacer."""
-
-    __slots__ = (
-        "_clock",
-        "_connection",
-        "_conversation",
-        "_end",
-        "_stuck",
-        "_wire",
-        "is_lost",
-        "is_stuck",
-        "number",
-        "taken",
-    )
-
-    def __init__(self, conversation: Conversation, clock: AudioClock, first: int, end: int) -> None:
-        self.number = first
-        """The next one."""
-        self.taken = 0
-        self.is_stuck = False
-        self.is_lost = False
-        self._conversation = conversation
-        self._connection = conversation.connection
-        self._wire = conversation.wire
-        self._clock = clock
-        self._end = end
-        self._stuck = (0.0, 0.0)
-
-    def send_next(self, now_s: float) -> float | None:
-        number = self.number
-        wire = self._wire[number]
-        due_s = self._clock.due_s(number)
-        try:
-            self.taken = self._connection.send_now(wire)
-        except ConnectionLost:
-            self.is_lost = True
-            return None
-        if self.taken != len(wire):
-            self.is_stuck, self._stuck = True, (due_s, now_s)
-            return None
-        self._conversation.note_frame(number, due_s, now_s, 0.0)
-        self.number = number + 1
-        return self._clock.due_s(number + 1) if number + 1 < self._end else None
-
-    @property
-    def stuck_since_s(self) -> float:
-        """When the frame was tried that the service did not take."""
-        return self._stuck[1]
-
-    def unstick(self, now_s: float) -> None:
-        """The frame is sent now."""
-        due_s, began_s = self._stuck
-        self._conversation.note_frame(self.number, due_s, began_s, now_s - began_s)
-        self.number += 1
-        self.is_stuck = False

@@ -309,7 +309,8 @@ class _Run:
         objectives = fold.evaluate(self._objectives)
         self._state.objectives = list(objectives)
         workers = fold.workers()
-        left_out = 0 if was_interrupted or self._problems else len(scenario.events) - len(self._events)
+        events = sum(event.times for event in scenario.events)
+        left_out = 0 if was_interrupted or self._problems else events - len(self._events)
         never_started = [f"{left_out} of the events never began: all calls had ended before"] if left_out else []
         verdict, reasons = judge(
             counts=measured.counts,

@@ -38,7 +38,7 @@ def failure_of(event: EventResult) -> str:
 
 
 async def run_events(events: Sequence[Event], begins_at_s: float, results: list[EventResult]) -> None:
-    """Start every command `at_s` after `begins_at_s` (Trio's clock); return when all of them have ended.
+    """Start every command `at_s` after `begins_at_s` (Trio's clock), and again; return when all of them have ended.
 
     Each is appended to `results` when it is started, and replaced there by what became of it. Cancelled at the end of
     the run, it ends what still runs (within twice `END_LIMIT_S`), background processes that hold the output included; a
@@ -46,11 +46,17 @@ async def run_events(events: Sequence[Event], begins_at_s: float, results: list[
     """
     async with trio.open_nursery() as nursery:
         for event in events:
-            nursery.start_soon(_run_event, event, begins_at_s, results, name=f"event at {event.at_s:g} s")
+            nursery.start_soon(_repeat, event, begins_at_s, results, name=f"event at {event.at_s:g} s")
+
+
+async def _repeat(event: Event, begins_at_s: float, results: list[EventResult]) -> None:
+    """One after the other: two restarts at once would be another test."""
+    for number in range(event.times):
+        await trio.sleep_until(begins_at_s + event.at_s + number * (event.every_s or 0.0))
+        await _run_event(event, begins_at_s, results)
 
 
 async def _run_event(event: Event, begins_at_s: float, results: list[EventResult]) -> None:
-    await trio.sleep_until(begins_at_s + event.at_s)
     started_s = trio.current_time()
     at_s = started_s - begins_at_s
     try:

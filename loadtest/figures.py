@@ -12,6 +12,8 @@ class Scope(enum.Enum):
     """One per stream that owes it; a stream that failed counts as one that never came (`missing`)."""
     SAMPLE = "sample"
     """As many as there are results, words or frames."""
+    BREAK = "break"
+    """One for each time that a stream broke and its phone wanted to go on; one that could not is `missing`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,9 @@ LATENCIES: Final = {
         Latency("first_partial", Scope.STREAM, "First partial", "from the onset of speech to the first words"),
         Latency("word_final", Scope.SAMPLE, "Word final", "from the end of a word to the final result that has it"),
         Latency("finalization", Scope.STREAM, "Finalization", "from the end of the audio to `stopped`"),
+        Latency(
+            "resume", Scope.BREAK, "Resume", "from the loss of a stream, or its early `stopped`, to the next `ready`"
+        ),
         Latency("result_lateness", Scope.SAMPLE, "Result lateness", "from the end of the audio a result covers to it"),
         Latency("send_lateness", Scope.SAMPLE, "Send lateness", "how late the load tester itself sent a frame"),
         Latency("loop_lag", Scope.SAMPLE, "Loop lag", "how late the load tester's event loop ran a task that was due"),

@@ -96,9 +96,15 @@ class ServerError(msgspec.Struct, rename="camel", frozen=True, tag="error"):
     fatal: bool = True
 
 
-ServerMessage = Welcome | Ready | Result | Finalized | Stopped | ServerError
+class GoAway(msgspec.Struct, rename="camel", frozen=True, tag="goaway"):
+    """The stream will end soon."""
 
-_TYPES: Final = frozenset(("welcome", "ready", "result", "finalized", "stopped", "error"))
+    time_left_ms: Milliseconds = 0
+
+
+ServerMessage = Welcome | Ready | Result | Finalized | Stopped | ServerError | GoAway
+
+_TYPES: Final = frozenset(("welcome", "ready", "result", "finalized", "stopped", "error", "goaway"))
 _DECODER: Final[msgspec.json.Decoder[ServerMessage]] = msgspec.json.Decoder(ServerMessage)
 
 

@@ -50,6 +50,11 @@ class Notes:
         """Whether `stop` has been sent."""
         self.is_close_owed = False
         """Whether the service has said its last word and closes next."""
+        self.has_heard_goaway = False
+        """Whether the service has said that it will end this stream."""
+        self.is_retryable = False
+        """Whether the service has said so of the error that ended the stream."""
+        self.retry_after_s = 0.0
         self.settled_s = 0.0
         """The audio before this position has its final results."""
         self.next_index = 0
@@ -67,6 +72,9 @@ class Notes:
         self._first_position_s = 0.0
         self._sent_bytes = 0
         self._stopped_text: str | None = None
+        self._sentences = 0  # that the last `stopped` counts, with those of the streams before
+        self._lost_at_s: float | None = None
+        self._away_s = 0.0  # of the times that are over, since a sentence became final
 
     # How it began.
 
@@ -93,6 +101,7 @@ class Notes:
         self._is_ready = True
         record.stream_id = stream_id
         self._sent_bytes = 0
+        self._is_back(now_s)
         if self.clock is None:
             self.clock = AudioClock(now_s, ends_s)
             record.ready_s = after_s
@@ -105,6 +114,40 @@ class Notes:
         self.record.resumed = resumed
         self._first_index = 0 if resumed else self.next_index
         self._first_position_s = 0.0 if resumed else self.settled_s
+
+    def lost(self, now_s: float) -> None:
+        """The stream has ended, whoever ended it; what ends after it counts from here, too."""
+        if self._lost_at_s is None:
+            self._lost_at_s = now_s
+
+    def away_s(self, now_s: float) -> float:
+        """How long the phone was without a stream since the last sentence became final, or since it came back."""
+        return self._away_s + (0.0 if self._lost_at_s is None else now_s - self._lost_at_s)
+
+    def comes_back(self, reason: str | None = None) -> None:
+        """The stream has ended, not the call: the phone is about to go on with another one."""
+        record = self.record
+        if reason is not None:
+            count(record.breaks, reason, limit=MAX_SLUGS)
+        record.is_away = self.clock is not None
+        record.ending, record.slug, record.http_status, record.problem = Ending.CANCELED, None, None, None
+        record.close_code = record.audio = self._stopped_text = None
+        self.is_ended = self.is_audio_over = self.is_close_owed = self.has_heard_goaway = False
+        self.is_retryable, self.retry_after_s = False, 0.0
+
+    def gave_up(self) -> None:
+        """The time is over in which the phone wanted to come back: the last end stays the end."""
+        record = self.record
+        record.is_away = self.clock is not None
+        record.problem = f"{record.problem or record.ending} (tried again until `resume_limit_s` was over)"
+
+    def _is_back(self, now_s: float) -> None:
+        record = self.record
+        if record.is_away and self._lost_at_s is not None:
+            away_s = now_s - self._lost_at_s
+            record.away_s.append(away_s)
+            self._away_s += away_s
+        record.is_away, self._lost_at_s = False, None
 
     # What was said.
 
@@ -184,21 +227,24 @@ class Notes:
             )
         settled_ms = result.end_ms if result.settled_ms is None else result.settled_ms
         self.settled_s = max(self.settled_s, self._first_position_s + settled_ms / 1000)
-        self.next_index = max(self.next_index, index + 1)
+        if index >= self.next_index:
+            self.next_index, self._away_s = index + 1, 0.0
 
     def stopped(self, stopped: Stopped, now_s: float) -> None:
         """The last word of the service; only the first one is."""
+        self.lost(now_s)
         if self._stopped_text is not None:
             return
         record = self.record
         self.is_close_owed = True
         audio = stopped.audio
         record.audio = AudioAccount(self._sent_bytes, audio.received_bytes, audio.relayed_bytes, audio.dropped_bytes)
-        sentences = self._first_index + stopped.sentences
-        record.lost_finals = sentences - sum(index < sentences for index in self._finals)
+        self._sentences = self._first_index + stopped.sentences
+        # It may have settled the stream by itself just when we said `stop`, and not have heard all before it.
+        was_heard = not self.has_heard_goaway or audio.relayed_bytes >= self._sent_bytes
         # A stream for the rest knows only its own sentences.
         self._stopped_text = stopped.text if record.connections == 1 else self._joined_finals()
-        if self.is_audio_over and self.clock is not None:
+        if self.is_audio_over and was_heard and self.clock is not None:
             if self._measures:
                 over_s = max(self.clock.over_s, self._deaf_until_s)
                 record.finalization_s = max(0.0, now_s - over_s)
@@ -210,9 +256,12 @@ class Notes:
     def _joined_finals(self) -> str:
         return joined(text for _, text in sorted(self._finals.items()))
 
-    def failed(self, error: ServerError) -> None:
+    def failed(self, error: ServerError, now_s: float) -> None:
         """The service reported an error. Of nonsense that is the answer; another one that is not fatal is counted."""
         record = self.record
+        if error.fatal:
+            self.lost(now_s)
+            self.is_retryable, self.retry_after_s = error.retryable, max(0, error.retry_after_ms or 0) / 1000
         slug = error.code[:MAX_SLUG_CHARACTERS]
         self.is_close_owed = self.is_close_owed or error.fatal
         is_answer = record.behavior is Behavior.NONSENSE and error.code != INTERNAL[0]
@@ -224,8 +273,9 @@ class Notes:
         else:
             count(record.warnings, slug, limit=MAX_SLUGS)
 
-    def closed(self, code: int | None, awaited: str) -> None:
+    def closed(self, code: int | None, awaited: str, now_s: float) -> None:
         """The service ended the connection: with this code, or without a close frame."""
+        self.lost(now_s)
         self.record.close_code = code
         behavior = self.record.behavior
         how = f"with code {code}" if code else "without a code"
@@ -255,6 +305,7 @@ class Notes:
         record = self.record
         record.at_ended_s = now_s - self._begins_at_s
         record.audio_sent_s = sent_s
+        record.lost_finals = self._sentences - sum(index < self._sentences for index in self._finals)
         text = self._stopped_text
         if expected_words is not None and text is not None:
             compared = compare(expected_words, words(text))

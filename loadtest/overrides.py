@@ -131,5 +131,8 @@ def _stretched(scenario: Scenario, for_s: float) -> Scenario:
         )
         for stage in scenario.arrivals
     )
-    events = tuple(msgspec.structs.replace(event, at_s=event.at_s * factor) for event in scenario.events)
+    events = tuple(
+        msgspec.structs.replace(event, at_s=event.at_s * factor, every_s=longer(event.every_s))
+        for event in scenario.events
+    )
     return msgspec.structs.replace(scenario, arrivals=stages, events=events, warm_up_s=scenario.warm_up_s * factor)

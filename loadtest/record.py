@@ -101,14 +101,14 @@ class StreamRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     first_partial_s: float | None = None
     """From the onset of speech in the audio to the first result with text."""
     finalization_s: float | None = None
-    """From the end of the audio to `stopped`."""
+    """From the end of the audio to the last `stopped`."""
     results: int = 0
     result_lateness_max_s: float | None = None
 
     sentences: int = 0
     """Final results that came."""
     lost_finals: int = 0
-    """Sentences that `stopped` counts, and no final result came for."""
+    """Sentences that the last `stopped` counts, and no final result came for in the whole call."""
     doubled_finals: int = 0
     """Final results of an index that had one already."""
     transcript: Transcript | None = None
@@ -128,6 +128,13 @@ class StreamRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     """How long sends waited because the service did not read."""
     connections: int = 0
     resumed: bool = False
+    """Whether the last stream was said to go on with the one before (`resume`), not to take the rest as a new one."""
+    away_s: list[float] = msgspec.field(default_factory=list)
+    """For each time that the phone came back: how long it was away, from the loss or `stopped` to the next `ready`."""
+    is_away: bool = False
+    """Whether it wanted to come back once more, and could not."""
+    breaks: dict[str, int] = msgspec.field(default_factory=dict)
+    """What it came back from, and how often: a slug, `http_<status>`, `closed_<code>`, an ending."""
     stream_id: str = ""
 
     @property

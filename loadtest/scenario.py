@@ -105,6 +105,10 @@ class Phone(_Part, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ready_limit_s: PositiveSeconds = 20.0
     send_limit_s: PositiveSeconds = 10.0
     stopped_limit_s: PositiveSeconds = 30.0
+    resumes: bool = False
+    """Whether a phone that is owed a transcript obeys `goaway`, and comes back when its stream breaks."""
+    resume_limit_s: PositiveSeconds = 30.0
+    """How long it may be away, in all, without a final result in between."""
 
 
 class Event(_Part, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -112,6 +116,10 @@ class Event(_Part, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     at_s: Seconds
     run: Annotated[str, msgspec.Meta(min_length=1)]
+    times: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    """How often; each time only when the time before has ended."""
+    every_s: PositiveSeconds | None = None
+    """From one beginning to the next."""
 
 
 class Knee(_Part, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -142,6 +142,12 @@ def _time_problems(scenario: Scenario) -> Iterator[str]:
     for index, event in enumerate(scenario.events):
         if event.at_s > duration_s:
             yield f"`events[{index}].at_s`: {event.at_s:g} is after the last arrivals, which end at {duration_s:g} s"
+        if (event.every_s is None) is not (event.times == 1):
+            yield f"`events[{index}].every_s`: stands beside `times` over 1, and only there"
+        elif event.every_s is not None:
+            last_s = event.at_s + (event.times - 1) * event.every_s
+            if event.at_s <= duration_s < last_s and not math.isclose(last_s, duration_s):
+                yield f"`events[{index}].times`: the last one, at {last_s:g} s, is after the last arrivals"
         try:
             has_command = bool(shlex.split(event.run))
         except ValueError as error:

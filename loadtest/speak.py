@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import trio
 
 from loadtest.audio import Track, frames
-from loadtest.behaviors import Talk
+from loadtest.behaviors import Talk, begin
 from loadtest.caption import Caption, as_json, failure_line, summary
 from loadtest.connection import Dial, Target
 from loadtest.conversation import Conversation
@@ -71,6 +72,9 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         metavar="S",
         help="send `finalize` at these positions of the audio, in seconds",
     )
+    command.add_argument(
+        "--resume", action="store_true", help="obey `goaway`, and come back when the stream breaks, for up to 30 s"
+    )
     command.add_argument("--json", action="store_true", help="print the report as JSON, and nothing else")
     command.add_argument("--verbose", action="store_true", help="without a terminal: a line for every partial, too")
 
@@ -100,7 +104,7 @@ async def run_speak(arguments: argparse.Namespace, token: str | None, phone: Pho
             engine=arguments.engine,
             frame_ms=arguments.frame_ms,
             finalize_at_s=_checked_positions_s(arguments.finalize_at, speech),
-            phone=phone or Phone(),
+            phone=msgspec.structs.replace(phone or Phone(), resumes=arguments.resume),
         )
     except (UrlError, WavError, argparse.ArgumentTypeError) as error:
         print(f"loadtest: {error}", file=sys.stderr)
@@ -145,6 +149,7 @@ async def speak(spoken: Spoken, caption: Caption | None, interrupted: trio.Event
         scenario=Scenario(name="speak", audio=audio, arrivals=stages, start=start, phone=spoken.phone),
         begins_at_s=trio.current_time(),
         expected_words=None,
+        keep_text=True,
     )
     heard = Heard()
     watch = _Watch(heard, caption)
@@ -169,11 +174,13 @@ class _Watch:
 
     async def talk(self, conversation: Conversation, positions_s: Sequence[float]) -> None:
         """As a talker, with a `finalize` after the frame that reaches each position."""
-        await conversation.greet()
-        self._audio_began_s = trio.current_time()
-        said = 0
+        said = await begin(conversation, conversation.frame_count)
+        if self._audio_began_s is None:
+            self._audio_began_s = trio.current_time()
         for number, position_s in enumerate(positions_s, start=1):
             reached = conversation.frames_until(position_s)
+            if f"{number}@{position_s:g}s" in self._heard.finalize_sent_s:  # in a stream before
+                continue
             await conversation.say(said, reached)
             said = max(said, reached)
             id_ = f"{number}@{position_s:g}s"

@@ -19,6 +19,7 @@ import trio
 
 from loadtest.audio import Track
 from loadtest.behaviors import Talk, talks_of
+from loadtest.coming_back import BackOff, breaks_off
 from loadtest.connection import LOAD_TESTER_FAILED, Connection, Target, with_connection
 from loadtest.conversation import Conversation, Lines, Observer
 from loadtest.nonsense import HANDSHAKES, kind_of, shake_hands_wrongly
@@ -105,11 +106,16 @@ class _Phone:
         self.pacer = pacer
         self._observe = observe
         self._dialing = trio.CancelScope()
+        self._is_interrupted = False
+        phone = call.scenario.phone
+        self._resumes = phone.resumes and call.planned.behavior.expects_transcript
+        self._back_off = BackOff(call.planned.seed, phone.resume_limit_s)
         self._conversation: Conversation | None = None
         self.sent_s = 0.0
 
     async def hang_up_when(self, interrupted: trio.Event) -> None:
         await interrupted.wait()
+        self._is_interrupted = True
         self._notes.end(Ending.CANCELED)
         if self._conversation is None:
             self._dialing.cancel()
@@ -120,9 +126,11 @@ class _Phone:
         """Have each conversation on a connection of its own; the next one only while nothing has ended the call."""
         planned = self._call.planned
         kind = kind_of(planned.seed)
-        for talk in talks:
+        for number, talk in enumerate(talks):
             if self._notes.is_ended:
                 break
+            if number > 0:
+                self._notes.comes_back()
             self._notes.dialed(trio.current_time())
             if planned.behavior is Behavior.NONSENSE and kind in HANDSHAKES:
                 with self._dialing:
@@ -130,6 +138,30 @@ class _Phone:
                     await shake_hands_wrongly(self._target, kind, self._notes, limit_s)
             else:
                 await self._connect(talk)
+                while self._resumes and await self._comes_back():
+                    await self._connect(talk)
+
+    async def _comes_back(self) -> bool:
+        """Whether the stream broke and the phone goes on with another one; waits until it is time to dial."""
+        notes = self._notes
+        if self._is_interrupted or not notes.is_ended:
+            return False
+        reason = breaks_off(notes.record, is_retryable=notes.is_retryable)
+        if reason is None:
+            return False
+        delay_s = self._back_off.delay_s(
+            sentences=notes.next_index,
+            away_s=notes.away_s(trio.current_time()),
+            asked_s=notes.retry_after_s,
+            at_once=notes.record.ending is Ending.CUT_SHORT,
+        )
+        if delay_s is None:
+            notes.gave_up()
+            return False
+        notes.comes_back(reason)
+        with trio.CancelScope() as self._dialing:
+            await trio.sleep(delay_s)
+        return not notes.is_ended
 
     async def _connect(self, talk: Talk) -> None:
         token = self._target.get_token()
@@ -139,6 +171,7 @@ class _Phone:
             use: Callable[[Connection], Awaitable[None]] = partial(self._converse, talk=talk, token=token)
             no_connection = await with_connection(self._target, limit_s, use, token)
         if no_connection is not None:
+            self._notes.lost(trio.current_time())
             self._notes.end(no_connection.ending, no_connection.problem, http_status=no_connection.http_status)
 
     async def _converse(self, connection: Connection, talk: Talk, token: str | None) -> None:
@@ -149,7 +182,11 @@ class _Phone:
         start: dict[str, Any] = {"voiceFormat": "pcm", "sampleRate": call.track.speech.sample_rate_hz}
         start |= call.scenario.start
         lines = Lines(
-            speech=call.track.speech, frames=call.frames, start=start | {"token": token}, phone=call.scenario.phone
+            speech=call.track.speech,
+            frames=call.frames,
+            start=start | {"token": token},
+            phone=call.scenario.phone,
+            obeys_goaway=self._resumes,
         )
         conversation = self._conversation = Conversation(connection, lines, self._notes, self.pacer, self._observe)
         try:

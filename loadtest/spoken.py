@@ -4,7 +4,7 @@ import enum
 from dataclasses import dataclass, field
 from typing import Final
 
-from loadtest.messages import AudioAccount, Finalized, Result, ServerError, ServerMessage, Stopped
+from loadtest.messages import AudioAccount, Finalized, Result, ServerError, ServerMessage, Stopped, Welcome
 from loadtest.record import Ending, StreamRecord
 
 
@@ -67,6 +67,9 @@ class Report:
     warnings: list[ServerError] = field(default_factory=list)
     """Errors after which the stream went on."""
     audio: AudioAccount | None = None
+    """Of the last stream."""
+    away_s: list[float] = field(default_factory=list)
+    """For each time that the stream broke and another one went on with it: how long that took."""
 
 
 @dataclass(slots=True)
@@ -84,6 +87,8 @@ class Heard:
     def take(self, message: ServerMessage, now_s: float) -> None:
         """Note one message of the server."""
         match message:
+            case Welcome():  # of another stream, perhaps: what ended the one before was not the end
+                self.error = self.stopped = None
             case Result():
                 if message.text and self.first_partial_before_end is None:
                     self.first_partial_before_end = not self.is_audio_sent
@@ -112,7 +117,7 @@ def report_of(url: str, record: StreamRecord, heard: Heard) -> Report:
         error=error,
         close_code=record.close_code,
         stream_id=record.stream_id,
-        text=None if stopped is None else stopped.text,
+        text=None if stopped is None else record.text,
         connect_s=None if record.connect_s is None else record.connect_s + (record.upgrade_s or 0.0),
         welcome_s=record.welcome_s,
         ready_s=record.ready_s,
@@ -125,6 +130,7 @@ def report_of(url: str, record: StreamRecord, heard: Heard) -> Report:
         settled=heard.settled,
         warnings=heard.warnings,
         audio=None if stopped is None else stopped.audio,
+        away_s=record.away_s,
     )
 
 

@@ -99,6 +99,12 @@ class Counts(msgspec.Struct, kw_only=True):
     problems: dict[str, int] = msgspec.field(default_factory=dict)
     """The lines about what went wrong, at most 50 different ones."""
     reconnects: int = 0
+    resumed: int = 0
+    """Streams that broke, and whose phone came back."""
+    resumes: int = 0
+    """How often phones came back."""
+    breaks: dict[str, int] = msgspec.field(default_factory=dict)
+    """What they came back from; a second try after one that failed counts again."""
 
 
 class Words(msgspec.Struct, kw_only=True):

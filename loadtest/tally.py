@@ -5,6 +5,7 @@ Which streams owe which latency:
 * every attempt (a transcript is owed, and we did not cancel it) owes one sample of every stream latency, from `connect`
   to `finalization`. What did not come is `missing`. Only `first_partial` can be absent by right: of audio in which
   nothing was to be heard, as the comparison of transcripts shows, and of a frozen phone that did not read when it came;
+* each attempt owes one sample of `resume` for each time that it came back or wanted to;
 * misbehaving phones and canceled streams give and owe none: what they see is their own doing;
 * streams that arrive in the warm-up give and owe none either, but are counted in everything else.
 
@@ -27,6 +28,7 @@ from loadtest.summary import AudioTotals, Counts, LatencyFigures, Words
 
 NONE: Final = "none"
 UNKNOWN: Final = "unknown"
+RESUME: Final = "resume"
 
 
 class Tally:
@@ -38,8 +40,8 @@ class Tally:
         self._words = Words()
         self._audio = AudioTotals()
         self._histograms = Histograms()
-        self._missing = dict.fromkeys(STREAM_LATENCIES, 0)
-        self._missing_refused = dict.fromkeys(STREAM_LATENCIES, 0)
+        self._missing = dict.fromkeys((*STREAM_LATENCIES, RESUME), 0)
+        self._missing_refused = dict.fromkeys((*STREAM_LATENCIES, RESUME), 0)
 
     def add(self, record: StreamRecord) -> None:
         """Add one stream that has ended."""
@@ -119,6 +121,10 @@ class Tally:
         if record.problem:
             count(counts.problems, record.problem, limit=MAX_PROBLEMS, characters=MAX_PROBLEM_CHARACTERS)
         counts.reconnects += max(0, record.connections - 1)
+        counts.resumed += bool(record.away_s)
+        counts.resumes += len(record.away_s)
+        for reason, times in record.breaks.items():
+            count(counts.breaks, reason, times, limit=MAX_SLUGS)
 
     def _add_words(self, record: StreamRecord) -> None:
         words = self._words
@@ -155,6 +161,11 @@ class Tally:
             elif _owes(record, name):
                 self._missing[name] += 1
                 self._missing_refused[name] += record.ending is Ending.REFUSED
+        for away_s in record.away_s:
+            self._histograms.record(RESUME, away_s)
+        if record.is_away:
+            self._missing[RESUME] += 1
+            self._missing_refused[RESUME] += record.ending is Ending.REFUSED
 
 
 def gives_latencies(record: StreamRecord, warm_up_s: float) -> bool:

@@ -8,7 +8,7 @@ from loadtest.record import Ending
 from loadtest.report.markup import Html, element, join, number, table
 from loadtest.report.scales import clock
 from loadtest.report.timelines import SHAPES, shape
-from loadtest.summary import Summary
+from loadtest.summary import Counts, Summary
 
 PROBLEMS_SHOWN: Final = 10
 
@@ -22,19 +22,23 @@ def endings(summary: Summary) -> Html:
         _counted("Failed after ready", "Reason", _codes(counts.failed)),
         _counted("Connections lost", "Close code", _codes(counts.lost)),
         _counted("Close codes of all streams", "Close code", _codes(counts.close_codes)),
+        _counted("What phones came back from", "Reason", _codes(counts.breaks), counted="Times"),
         _counted("Warnings, not fatal", "Reason", _codes(counts.warnings), counted="Warnings"),
     ]
     shown = [part for part in parts if part is not None]
     if not shown:
         return element("p", "no samples: no stream ended", class_="empty")
-    reconnects = (
-        element(
-            "p", f"Phones connected again {format_count(counts.reconnects)} times, as their behavior is.", class_="note"
-        )
-        if counts.reconnects
-        else None
-    )
+    reconnects = element("p", _again(counts), class_="note") if counts.reconnects or counts.resumes else None
     return join(element("div", shown, class_="columns"), reconnects, _behaviors(summary), _problems(summary))
+
+
+def _again(counts: Counts) -> str:
+    again = f"Phones connected again {format_count(counts.reconnects)} times"
+    if not counts.resumes:
+        return f"{again}."
+    return (
+        f"{again}; {format_count(counts.resumed)} went on with their call, {format_count(counts.resumes)} times in all."
+    )
 
 
 def words(summary: Summary) -> Html:

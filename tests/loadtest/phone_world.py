@@ -63,9 +63,12 @@ class Pipe(trio.abc.Stream):
 
 
 class World:
-    """Scripts for the connections to come, in order; the last one serves all that follow."""
+    """Scripts for the connections to come, in order; the last one serves all that follow.
 
-    def __init__(self, nursery: trio.Nursery, scripts: Sequence[Script]) -> None:
+    In place of a script: the HTTP status that refuses the upgrade, or None where nobody listens.
+    """
+
+    def __init__(self, nursery: trio.Nursery, scripts: Sequence[Script | int | None]) -> None:
         self.phones: list[Phone] = []
         self.dials = 0
         self.wrap_client: Wrap = lambda stream: stream
@@ -79,19 +82,25 @@ class World:
         client, server = memory_stream_pair()
         script = self._scripts[min(self.dials, len(self._scripts) - 1)]
         self.dials += 1
+        if script is None:
+            await trio.lowlevel.checkpoint()
+            raise ConnectionRefusedError(111, "Connection refused")
         self._nursery.start_soon(self._serve, self.wrap_server(server), script)
         await trio.lowlevel.checkpoint()
         self.pipe = Pipe(client)
         return self.wrap_client(self.pipe)
 
-    async def _serve(self, stream: trio.abc.Stream, script: Script) -> None:
+    async def _serve(self, stream: trio.abc.Stream, script: Script | int) -> None:
         try:
             async with trio.open_nursery() as nursery:
                 request = await wrap_server_stream(nursery, stream)
-                phone = Phone(request, await request.accept(), stream)
-                self.phones.append(phone)
-                with suppress(ConnectionClosed):
-                    await script(phone)
+                if isinstance(script, int):
+                    await request.reject(script)
+                else:
+                    phone = Phone(request, await request.accept(), stream)
+                    self.phones.append(phone)
+                    with suppress(ConnectionClosed):
+                        await script(phone)
                 nursery.cancel_scope.cancel()
         finally:
             await trio.aclose_forcefully(stream)
@@ -138,7 +147,7 @@ class World:
 
 
 @asynccontextmanager
-async def world(*scripts: Script) -> AsyncIterator[World]:
+async def world(*scripts: Script | int | None) -> AsyncIterator[World]:
     """Leaving it ends the gateway at once."""
     async with trio.open_nursery() as nursery:
         yield World(nursery, scripts)
@@ -155,10 +164,10 @@ async def say_final(phone: Phone, text: str, index: int, end_ms: int, **fields: 
     await phone.say("result", text=text, isFinal=True, index=index, startMs=0, endMs=end_ms, **fields)
 
 
-async def say_stopped(phone: Phone, text: str, sentences: int) -> None:
+async def say_stopped(phone: Phone, text: str, sentences: int, close_code: int = 1000) -> None:
     """`stopped`, and the close."""
     await phone.say("stopped", text=text, sentences=sentences, durationMs=1, audio=account(phone.audio_bytes))
-    await phone.close(1000)
+    await phone.close(close_code)
 
 
 def answering(text: str = "go forward", after_s: float = 0.0) -> Script:

@@ -18,6 +18,7 @@ from loadtest.messages import Ready
 from loadtest.plan import make_plan
 from loadtest.scenario_rules import parse_scenario
 from loadtest.wav import read_wav
+from tests.conftest import NOT_HERE
 
 FREE = Places()  # tests share the machine: nothing is pinned
 _ATTEMPTS = 5
@@ -29,7 +30,7 @@ def in_time(streams: int, *, tls: bool) -> Row:
         row = measure(streams, 2.0, tls=tls, places=FREE)
         if not row.problems:
             return row
-    pytest.skip(f"this machine is too busy: {row.problems}")
+    pytest.skip(f"{NOT_HERE}it is too busy: {row.problems}")
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])

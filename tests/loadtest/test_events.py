@@ -61,6 +61,18 @@ async def test_each_is_started_when_it_is_due_and_not_before(tmp_path: Path) -> 
     assert not (tmp_path / "never").exists()
 
 
+async def test_one_that_is_repeated_never_meets_itself(tmp_path: Path) -> None:
+    running = tmp_path / "running"
+    code = f"import os, time; os.mkdir({str(running)!r}); time.sleep(0.2); os.rmdir({str(running)!r})"
+    results: list[EventResult] = []
+    began_s = trio.current_time()
+    with trio.fail_after(20):
+        await run_events([Event(at_s=0.1, run=python(code), times=3, every_s=0.15)], began_s, results)
+    assert [result.exit_code for result in results] == [0, 0, 0]
+    for number, result in enumerate(results):
+        assert result.at_s >= 0.1 + number * 0.15
+
+
 async def test_the_end_of_the_run_ends_a_command_and_what_it_started(tmp_path: Path) -> None:
     started, child = tmp_path / "pid", tmp_path / "child.py"
     child.write_text(f"import os, time; open({str(started)!r}, 'w').write(f'{{os.getpid()}}.'); time.sleep(1000)")

@@ -34,7 +34,7 @@ def test_known_messages_become_values_and_unknown_fields_are_ignored() -> None:
     )
 
 
-@pytest.mark.parametrize("message", ['{"type":"pong","t":1}', '{"type":"goaway","timeLeftMs":1}', "{}", '{"type":1}'])
+@pytest.mark.parametrize("message", ['{"type":"pong","t":1}', '{"type":"newer","timeLeftMs":1}', "{}", '{"type":1}'])
 def test_types_that_are_not_acted_on_are_ignored(message: str) -> None:
     assert decode(message) is None
 

@@ -116,6 +116,18 @@ def test_one_key_that_is_wrong(given: dict[str, Any], complaint: str) -> None:
         (raw(events=[{"at_s": 1, "run": "echo 'a"}]), '`events[0].run`: No closing quotation in "echo \'a"'),
         (raw(events=[{"at_s": 1, "run": "  "}]), "`events[0].run`: expected a command"),
         (
+            raw(events=[{"at_s": 1, "run": "true", "times": 2}]),
+            "`events[0].every_s`: stands beside `times` over 1, and only there",
+        ),
+        (
+            raw(events=[{"at_s": 1, "run": "true", "every_s": 2}]),
+            "`events[0].every_s`: stands beside `times` over 1, and only there",
+        ),
+        (
+            raw(events=[{"at_s": 1, "run": "true", "every_s": 5, "times": 3}]),
+            "`events[0].times`: the last one, at 11 s, is after the last arrivals",
+        ),
+        (
             raw(knee={"from_streams": 20, "to_streams": 10}),
             "`knee.from_streams`: 20 is over `knee.to_streams`, 10",
         ),

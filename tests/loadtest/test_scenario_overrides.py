@@ -109,12 +109,12 @@ def test_other_arrivals_become_one_poisson_stage_of_the_same_duration(stages: tu
 
 
 def test_another_duration_stretches_the_whole_timetable() -> None:
-    given = scenario(SPIKE, STEP, warm_up_s=3, events=(Event(at_s=15, run="true"),))
+    given = scenario(SPIKE, STEP, warm_up_s=3, events=(Event(at_s=15, run="true", times=2, every_s=5),))
     assert with_load(given, for_s=60) == scenario(
         Stage(pattern="spike", for_s=40, streams=4, peak_per_s=9, peak_at_s=10, peak_for_s=4),
         Stage(pattern="step", for_s=20, per_s=1, step_per_s=2, every_s=10),
         warm_up_s=6,
-        events=(Event(at_s=30, run="true"),),
+        events=(Event(at_s=30, run="true", times=2, every_s=10),),
     )
 
 
@@ -131,7 +131,7 @@ def test_without_any_change_it_is_the_same() -> None:
 
 @given(st.lists(st.sampled_from([CONSTANT, SPIKE, STEP]), min_size=1, max_size=4), st.floats(0.01, 600_000))
 def test_any_stretch_fits_together(stages: list[Stage], for_s: float) -> None:
-    changed = with_load(scenario(*stages, events=(Event(at_s=10, run="true"),)), for_s=for_s)
+    changed = with_load(scenario(*stages, events=(Event(at_s=1, run="true", times=4, every_s=3),)), for_s=for_s)
     assert sum(stage.for_s for stage in changed.arrivals) == pytest.approx(for_s)
 
 

@@ -50,6 +50,32 @@ async def recognize(phone: Phone) -> None:
     await phone.close(1000)
 
 
+async def test_with_resume_it_survives_a_restart(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    begun: list[dict[str, object]] = []
+
+    async def restart_once(phone: Phone) -> None:
+        begun.append(await phone.greet(resume=True))
+        if len(begun) == 1:
+            await phone.hear("finalize")
+            await phone.hear_audio(PCM_BYTES // 3)
+            await phone.say("result", index=0, text="go", isFinal=True, startMs=0, endMs=60, settledMs=60)
+            await phone.say("error", code="restarting", message="Bye.", retryable=True, fatal=True)
+            await phone.close(1012)
+            return
+        await phone.hear("stop")
+        await phone.say("result", index=1, text="forward", isFinal=True, startMs=60, endMs=280, settledMs=280)
+        await phone.say("stopped", text="forward", sentences=2, durationMs=400, audio=AUDIO)
+        await phone.close(1000)
+
+    async with gateway(restart_once) as server:
+        assert await run(["speak", file, "--url", server.url, "--json", "--resume", "--finalize-at", "0.04"]) == 0
+        assert [phone.heard.count({"type": "finalize", "id": "1@0.04s"}) for phone in server.phones] == [1, 0]
+    report = json.loads(capsys.readouterr().out)
+    assert (report["outcome"], report["text"], report["sentences"]) == ("ok", "go forward", 2)
+    assert (report["error"], len(report["away_s"])) == (None, 1)
+    assert begun[1]["resume"] == {"streamId": "s-1", "sentences": 1, "settledMs": 60}
+
+
 async def test_the_words_come_out_alone_on_a_line_before_the_timings(
     file: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -46,6 +46,24 @@ def test_planned_faults_are_all_counted() -> None:
     assert counts.problems == {"no connection": 1}
 
 
+def test_phones_that_came_back() -> None:
+    tally = tally_of(
+        completed(0, away_s=[0.25, 0.75], breaks={"stopped": 2}),
+        completed(1),
+        failed(2, Ending.UNREACHABLE, away_s=[0.5], is_away=True, breaks={"stopped": 1, "unreachable": 7}),
+        failed(3, Ending.REFUSED, http_status=503, is_away=True, breaks={"http_503": 9}),
+        completed(4, at_planned_s=0.0, away_s=[9.0], behavior=Behavior.SLOW_READER),
+    )
+    counts = tally.counts
+    assert (counts.resumed, counts.resumes) == (3, 4)
+    assert counts.breaks == {"stopped": 3, "unreachable": 7, "http_503": 9}
+    figures = tally.latencies()["resume"]
+    assert (figures.count, figures.missing, figures.missing_refused) == (3, 2, 1)
+    assert figures.max_ms == pytest.approx(750, rel=0.001)
+    with pytest.raises(ValueError, match="not latencies by sample: resume"):
+        tally.add_samples({"resume": ""})
+
+
 def test_streams_that_have_not_begun_are_dropped() -> None:
     tally = Tally(planned=5)
     tally.add(completed())
