@@ -1,8 +1,9 @@
 # Two commands do everything on a fresh machine with python3 (3.11 or newer) and make:
 #   make serve   install, start on the embedded recognizer, print the URL to open
 #   make test    install, check, run every test
-# make prove runs the proofs at full size, minutes each: PROVE_CONNECTIONS and PROVE_HISTORIES say how many,
-# PROVE_SEED says which.
+#   make edge    the cloud's front door on this machine, before replicas of its own: make edge ARGS="--fault no-upgrade"
+# make prove runs the proofs at full size, some 30 minutes: PROVE_CONNECTIONS, PROVE_HISTORIES, PROVE_NETWORKS,
+# PROVE_SOAK_STREAMS, PROVE_RESTARTS and PROVE_RECOGNIZER_RESTARTS_S say how much, PROVE_SEED says which.
 PYTHON ?= python3
 PORT ?= 8000
 VENV := .venv
@@ -14,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-inp
 UV_COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --custom-compile-command "make lock" $(LOCK_OPTIONS)
 
-.PHONY: .venv serve test prove check lock coverage bench clean
+.PHONY: .venv serve test prove edge check lock coverage bench clean
 .DELETE_ON_ERROR:
 
 $(BIN)/python:
@@ -42,7 +43,13 @@ test: $(DEV) check
 # Of what `make test` runs a slice. A proof has its own guard against hanging, so that of single tests is off.
 prove: $(DEV)
 	PROVE_CONNECTIONS=$${PROVE_CONNECTIONS:-100000} PROVE_HISTORIES=$${PROVE_HISTORIES:-10000} \
+		PROVE_NETWORKS=$${PROVE_NETWORKS:-200} PROVE_SOAK_STREAMS=$${PROVE_SOAK_STREAMS:-10000} \
+		PROVE_RESTARTS=$${PROVE_RESTARTS:-10} PROVE_RECOGNIZER_RESTARTS_S=$${PROVE_RECOGNIZER_RESTARTS_S:-60} \
 		$(BIN)/python -m pytest -m proof -o faulthandler_timeout=0
+
+ARGS ?= --replicas 2
+edge: $(DEV)
+	$(BIN)/python -m ops edge up $(ARGS)
 
 # Left out: ASYNC114 wants a list of every startable function, ASYNC124 forbids what Quart's routes and protocols must be,
 # ASYNC9 asks every async function for a checkpoint on every path, which is a rule for libraries.

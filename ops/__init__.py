@@ -1,1 +1,1 @@
-"""The operator's tools: what Prometheus needs to watch the gateway."""
+"""The operator's tools: deploy the gateway, examine it, rehearse its faults, watch it, plan for it."""

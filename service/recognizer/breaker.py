@@ -32,6 +32,7 @@ class Breaker:
         self._circuit = Circuit()
         self._last = ""
         self._opened = trio.Event()
+        self._changed = trio.Event()
 
     @property
     def state(self) -> State:
@@ -42,6 +43,20 @@ class Breaker:
     def dial_in_s(self) -> float:
         """How long to wait before the next `check` may succeed; 0 when it may now. A probe can make it shorter."""
         return self._circuit.dial_in_s(trio.current_time())
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the recognizer is not known to be down."""
+        return self._circuit.state is State.CLOSED
+
+    async def wait_dialable(self, most_s: float) -> None:
+        """Return when the next `check` may succeed, or after `most_s`: at the end of a pause, but also as soon as a
+        probe has ended it, or a trial has found the recognizer up."""
+        with trio.move_on_after(most_s):
+            while (left_s := self.dial_in_s) > 0:
+                changed = self._changed
+                with trio.move_on_after(left_s):
+                    await changed.wait()
 
     @contextlib.contextmanager
     def attempt(self) -> Iterator[Callable[[], None]]:
@@ -138,6 +153,8 @@ class Breaker:
         circuit = self._circuit
         if circuit.state is before:
             return
+        self._changed.set()
+        self._changed = trio.Event()
         is_open = circuit.state is State.OPEN
         log_event(
             _logger,

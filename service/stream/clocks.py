@@ -13,6 +13,7 @@ PAUSE_S: Final = 5.0  # Tencent may fail after 6 s without audio, and does after
 FINISH_S: Final = 10.0  # from the last audio sent to everything settled; third parties wait 5 to 10 s
 FAILOVER_S: Final = 15.0
 """What lost connections may cost behind `stop`: a second one that takes as long as the first, and a pause before it."""
+DEAF_S: Final = 1.0  # a send that took longer has kept us from reading the client
 GOAWAY_S: Final = 10.0
 """How long before its end a stream is told: a sentence that has begun can be finished."""
 

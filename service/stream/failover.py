@@ -23,6 +23,8 @@ PATIENCE_S: Final = 15.0
 
 FIRST_PATIENCE_S: Final = 8.0
 """A new stream makes no third attempt after this: somebody looks at a silent screen."""
+BREAKER_WAIT_S: Final = 5.0
+"""After it the stream asks the breaker, and is refused if that is still open."""
 
 _PASSING: Final = (Slug.RECOGNIZER_UNAVAILABLE, Slug.RECOGNIZER_TIMEOUT)
 

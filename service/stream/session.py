@@ -28,9 +28,9 @@ from service.stream.admission import SLOT_WAIT_S
 from service.stream.audio import AnyUplink
 from service.stream.audio_path import AudioPath, check
 from service.stream.client import ClientGone, ClientTooSlow
-from service.stream.clocks import FINISH_S, IDLE_S, PAUSE_S, Clocks
+from service.stream.clocks import DEAF_S, FINISH_S, IDLE_S, PAUSE_S, Clocks
 from service.stream.ending import outcome_of
-from service.stream.failover import Failover, Progress, audio_lost
+from service.stream.failover import BREAKER_WAIT_S, Failover, Progress, audio_lost
 from service.stream.inbox import Inbox
 from service.stream.observed import Observed
 from service.stream.outcome import End, Outcome
@@ -40,8 +40,6 @@ from service.stream.state import Action, Event, Phase, Situation
 from service.stream.stream_settings import StreamSettings
 from service.stream.transcript import Transcript
 
-DEAF_S: Final = 1.0  # a send that took longer has kept us from reading the client
-MAX_BREAKER_WAIT_S: Final = 5.0  # then the stream asks, and is refused if it is still open
 MAX_MARKS: Final = 16  # `finalize` requests that wait; a person cannot ask faster
 
 
@@ -356,8 +354,7 @@ class Session:
             self._serving.cancel()  # the recognizer task takes it as lost
 
     def _unsettled(self) -> StreamFailed:
-        message = f"The recognizer did not settle the audio within {FINISH_S:g} s."
-        return failed(Trouble.FINAL_TIMEOUT, message, self._metrics)
+        return failed(Trouble.FINAL_TIMEOUT, f"The recognizer did not settle within {FINISH_S:g} s.", self._metrics)
 
     # -- the recognizer task ------------------------------------------------------------------------------------------
 
@@ -372,7 +369,9 @@ class Session:
                 self._failover.settled()
             except StreamFailed as failure:
                 now, chance = trio.current_time(), secrets.randbelow(1000) / 1000
-                dialed, of_use = not isinstance(failure, NotDialedError), self._progress().is_beyond(before)
+                breaker, of_use = self._deps.breaker, self._progress().is_beyond(before)
+                # While it is known to be down for everybody, a dial that failed says nothing about this stream.
+                dialed = of_use or (breaker.is_closed and not isinstance(failure, NotDialedError))
                 is_first = not self.observed.connections
                 pause_s = self._failover.pause_s(
                     failure.problem, now, was_dialed=dialed, was_of_use=of_use, is_first=is_first, chance=chance
@@ -380,8 +379,8 @@ class Session:
                 if pause_s is None:
                     raise
                 await self._lose(failure.problem, now)
-                # A breaker that is open is no attempt: a stream that runs waits for it, within reason.
-                await trio.sleep(pause_s + min(self._deps.breaker.dial_in_s, MAX_BREAKER_WAIT_S))
+                await breaker.wait_dialable(BREAKER_WAIT_S)  # its end is the same moment for all: a pause follows
+                await trio.sleep(pause_s)
             slot_wait_s = SLOT_WAIT_S
 
     def _progress(self) -> Progress:
