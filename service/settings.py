@@ -94,6 +94,11 @@ class Settings:
     drain_s: int = 20
     """How long an orderly stop may take; Kubernetes kills after 30 s."""
     metrics_token: str = field(default="", repr=False)
+    metrics_push_url: str = ""
+    """The Pushgateway that gets the metrics where nobody can scrape this process; empty: none."""
+    metrics_push_s: int = 15
+    metrics_push_auth: str = field(default="", repr=False)
+    """`user:password` for it."""
     test_ws_max_bytes: int = 65536
 
     @classmethod
@@ -135,6 +140,9 @@ class Settings:
             replay_s=reader.integer("REPLAY_S", 15, 1, 120),
             drain_s=reader.integer("DRAIN_S", 20, 0, 600),
             metrics_token=reader.secret("METRICS_TOKEN", at_least=8),
+            metrics_push_url=reader.push_url("METRICS_PUSH_URL"),
+            metrics_push_s=reader.integer("METRICS_PUSH_S", 15, 5, 300),
+            metrics_push_auth=reader.basic_auth("METRICS_PUSH_AUTH"),
             test_ws_max_bytes=reader.integer("TEST_WS_MAX_BYTES", 65536, 1, 16 * 1024 * 1024),
         )
         reader.finish()
@@ -185,7 +193,8 @@ KNOWN_NAMES: Final = (
     "HOST", "PORT", "LOG_LEVEL", "AUTH_MODE", "JWT_SECRET", "JWT_SECRET_OLD", "RECOGNIZER", *_ALIASES,
     "TENCENT_CREDENTIALS", "TENCENT_ASR_URL", "TENCENT_API_URL",
     "DEFAULT_ENGINE", "UPSTREAM_CONCURRENCY", "UPSTREAM_PACKET_MS", "MAX_STREAMS",
-    "MAX_CONNECTIONS", "MAX_STREAM_S", "MAX_LAG_MS", "REPLAY_S", "DRAIN_S", "METRICS_TOKEN", "TEST_WS_MAX_BYTES",
+    "MAX_CONNECTIONS", "MAX_STREAM_S", "MAX_LAG_MS", "REPLAY_S", "DRAIN_S", "METRICS_TOKEN",
+    "METRICS_PUSH_URL", "METRICS_PUSH_S", "METRICS_PUSH_AUTH", "TEST_WS_MAX_BYTES",
 )  # fmt: skip
 
 # Names that others set; never mistaken for typos of ours.
@@ -198,6 +207,9 @@ _HOST_AND_PORT: Final = (
 )
 _WEBSOCKET_ADDRESS: Final = re.compile(r"wss?://" + _HOST_AND_PORT)
 _HTTP_ADDRESS: Final = re.compile(r"https?://" + _HOST_AND_PORT)
+_PUSH_ADDRESS: Final = re.compile(
+    r"https?://" + _HOST_AND_PORT + r"((?<=/)[0-9A-Za-z._~/-]*)?"
+)  # a proxy may add a path
 _LOOPBACK_HOST: Final = re.compile(r"localhost|127(\.\d{1,3}){3}|\[::1\]")
 ENGINE_NAME: Final = re.compile(r"[0-9A-Za-z_.-]{1,64}")
 
@@ -269,6 +281,18 @@ class _Reader:
         elif given.startswith("http:") and not _LOOPBACK_HOST.fullmatch(address[1]):
             self._problems.append(f"{name}: http:// is for this machine only: expected https://HOST[:PORT]")
         return given.rstrip("/")
+
+    def push_url(self, name: str) -> str:
+        given = self.text(name, "")
+        if given and not _PUSH_ADDRESS.fullmatch(given):  # not shown: somebody may have put a password into it
+            self._problems.append(f"{name}: expected http://HOST[:PORT][/PATH] or https://, without user or password")
+        return given.rstrip("/")
+
+    def basic_auth(self, name: str) -> str:
+        given = self.text(name, "")
+        if given and not (given.partition(":")[0] and given.partition(":")[2]):
+            self._problems.append(f"{name}: expected USER:PASSWORD")  # not shown: it is a secret
+        return given
 
     def auth_mode(self, jwt_secret: str) -> AuthMode:
         chosen = self.choice("AUTH_MODE", "", ("off", "token"))

@@ -63,6 +63,9 @@ def test_defaults_are_the_documented_ones() -> None:
         "replay_s": 15,
         "drain_s": 20,
         "metrics_token": "",
+        "metrics_push_url": "",
+        "metrics_push_s": 15,
+        "metrics_push_auth": "",
         "test_ws_max_bytes": 65536,
     }
     assert dataclasses.asdict(read()) == expected
@@ -93,6 +96,9 @@ def test_every_setting_can_be_set() -> None:
         "REPLAY_S": "30",
         "DRAIN_S": "0",
         "METRICS_TOKEN": "12345678",
+        "METRICS_PUSH_URL": "http://push.example.com:9091/",
+        "METRICS_PUSH_S": "30",
+        "METRICS_PUSH_AUTH": "user:pass:word",
         "TEST_WS_MAX_BYTES": "1024",
     }
     assert set(environ) == set(KNOWN_NAMES)
@@ -117,6 +123,9 @@ def test_every_setting_can_be_set() -> None:
         replay_s=30,
         drain_s=0,
         metrics_token="12345678",
+        metrics_push_url="http://push.example.com:9091",
+        metrics_push_s=30,
+        metrics_push_auth="user:pass:word",
         test_ws_max_bytes=1024,
     )
 
@@ -144,6 +153,7 @@ def test_blank_values_are_absent_and_others_are_trimmed() -> None:
         ("MAX_LAG_MS", 10, 60_000),
         ("REPLAY_S", 1, 120),
         ("DRAIN_S", 0, 600),
+        ("METRICS_PUSH_S", 5, 300),
         ("TEST_WS_MAX_BYTES", 1, 16 * 1024 * 1024),
     ],
 )
@@ -158,31 +168,6 @@ def test_a_choice_outside_is_a_problem() -> None:
     assert problems({"LOG_LEVEL": "loud"}) == ["LOG_LEVEL='loud': expected one of DEBUG, INFO, WARNING, ERROR"]
     assert problems({"AUTH_MODE": "locked"}) == ["AUTH_MODE='locked': expected one of off, token"]
     assert problems({"RECOGNIZER": "none"}) == ["RECOGNIZER='none': expected one of auto, tencent, local"]
-
-
-@pytest.mark.parametrize(
-    ("given_url", "expected"),
-    [
-        ("wss://asr.example.com", "wss://asr.example.com"),
-        ("ws://127.0.0.1:9000/", "ws://127.0.0.1:9000"),
-        ("ws://[::1]:1", "ws://[::1]:1"),
-        ("wss://a:65535", "wss://a:65535"),
-    ],
-)
-def test_an_address_of_the_recognizer(given_url: str, expected: str) -> None:
-    assert read({"TENCENT_ASR_URL": given_url}).tencent_asr_url == expected
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        "asr.cloud.tencent.com", "https://a", "ws://", "ws://:80", "ws://a:0", "ws://a:65536", "ws://a:b", "ws://[::1",
-        "ws://a/asr/v2", "ws://a?b=c", "ws://a#b", "ws://a?", "ws://a#", "ws://a:", "ws://a b", "ws://user:word@a",
-    ],
-)  # fmt: skip
-def test_what_is_no_address_of_a_recognizer(wrong: str) -> None:
-    expected = "TENCENT_ASR_URL: expected ws://HOST[:PORT] or wss://HOST[:PORT], and nothing behind it"
-    assert problems({"TENCENT_ASR_URL": wrong}) == [expected]
 
 
 @pytest.mark.parametrize(
@@ -431,6 +416,9 @@ def test_description_of_what_is_set() -> None:
         "REPLAY_S=15",
         "DRAIN_S=20",
         "METRICS_TOKEN=(set, 13 characters)",
+        "METRICS_PUSH_URL=",
+        "METRICS_PUSH_S=15",
+        "METRICS_PUSH_AUTH=(not set)",
         "TEST_WS_MAX_BYTES=65536",
     ]
 
@@ -442,6 +430,7 @@ def test_description_of_what_is_not_set() -> None:
         "JWT_SECRET_OLD=(not set)",
         "TENCENT_APP_ID=(not set)",
         "METRICS_TOKEN=(not set)",
+        "METRICS_PUSH_AUTH=(not set)",
     ]
     assert "RECOGNIZER=none" in lines
     assert "AUTH_MODE=locked" in lines

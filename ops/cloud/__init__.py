@@ -1,0 +1,1 @@
+"""CloudBase Run through its APIs: deploy, status, logs, rollback, environment."""

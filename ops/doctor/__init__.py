@@ -1,0 +1,1 @@
+"""`python -m ops doctor`: what is wrong with a deployment, why, and what to do."""

@@ -1,0 +1,153 @@
+"""What the cloud commands compute without a cloud."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from ops.cloud.answers import Config, Record, Step, Task
+from ops.cloud.desired import Wishes, desired
+from ops.cloud.dotenv import parse_assignment, parse_dotenv
+from ops.cloud.exits import BUSY, CREDENTIALS, CloudError
+from ops.cloud.refusals import refused
+from ops.cloud.rollout import Outcome, causes, is_running, outcome_of, outcome_of_change
+from ops.cloud.safe_text import one_line, secrets_of, shown, without_secrets
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("A=b", "b"),
+        ("export A=b", "b"),
+        ("A = b # why", "b"),
+        ("A=b#c", "b#c"),
+        ('A="b # c" # why', "b # c"),
+        (r'A="b\n\"c\" \\"', 'b\n"c" \\'),
+        ("A='b\\n'", "b\\n"),
+        ("A=", ""),
+        ("A=b=c==", "b=c=="),
+    ],
+)
+def test_dotenv(line: str, value: str) -> None:
+    assert parse_dotenv(f"\ufeff# first\n\n{line}\r\n") == {"A": value}
+
+
+@pytest.mark.parametrize("line", ["A", "1A=b", "A-B=c", 'A="b', "A='b", "=b"])
+def test_bad_lines_are_named_by_number_and_not_shown(line: str) -> None:
+    with pytest.raises(CloudError) as raised:
+        parse_dotenv(f"GOOD=1\n{line}secretword\n")
+    assert "ine 2" in raised.value.what
+    assert "secretword" not in raised.value.what
+
+
+def test_assignments_are_taken_as_they_are() -> None:
+    assert parse_assignment("A='b' # c") == ("A", "'b' # c")
+    with pytest.raises(CloudError):
+        parse_assignment("A")
+
+
+@given(some.text())
+def test_one_line_moves_no_cursor(text: str) -> None:
+    line = one_line(text)
+    assert line.isprintable() or set(line) & {"\t", "\xa0", "\u3000"} or any(c.isspace() for c in line)
+    assert not set(line) & {"\n", "\r", "\x1b", "\x07", "\u202e", "\u2028"}
+
+
+def test_only_known_harmless_values_are_shown() -> None:
+    assert shown("LOG_LEVEL", "INFO") == "INFO"
+    for name in ("JWT_SECRET", "TENCENTCLOUD_SECRET_ID", "METRICS_TOKEN", "DATABASE_URL", "TENCENTCLOUD_TOKEN"):
+        assert "very secret" not in shown(name, "very secret")
+    secrets = secrets_of({"A": "long secret", "B": "long secret and more", "C": "x", "LOG_LEVEL": "WARNING"})
+    assert secrets == ("long secret and more", "long secret")
+    assert without_secrets("got long secret and more, x", secrets) == "got (secret), x"
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code"),
+    [
+        ("AuthFailure.TokenFailure", CREDENTIALS),
+        ("AuthFailure.SomethingNew", CREDENTIALS),
+        ("ResourceInUse", BUSY),
+        ("ResourceInUse.Task", BUSY),
+        ("LimitExceeded", 1),
+        ("Unheard.Of", 1),
+    ],
+)
+def test_exit_codes_of_refusals(code: str, exit_code: int) -> None:
+    assert refused("Action", code, "why").exit_code == exit_code
+
+
+STEPS = [Step("a", "finished"), Step("b", "finished")]
+
+
+@pytest.mark.parametrize(
+    ("task", "record", "expected"),
+    [
+        (None, None, Outcome.UNDECIDED),
+        (Task(1, "running"), None, Outcome.UNDECIDED),
+        (Task(1, "running"), Record("v", status="running"), Outcome.UNDECIDED),
+        (None, Record("v", status="running", is_releasing=True), Outcome.UNDECIDED),
+        (None, Record("v", status="deploying"), Outcome.UNDECIDED),
+        (Task(1, "finished"), Record("v", status="running"), Outcome.DONE),
+        (Task(1, "finished"), None, Outcome.UNDECIDED),
+        (None, Record("v", status="deploy_failed"), Outcome.FAILED),
+        (Task(1, "failed"), None, Outcome.FAILED),
+        (Task(1, "running", [Step("b", "failed")]), None, Outcome.FAILED),
+        (Task(1, "canceled"), Record("v", status="running"), Outcome.FAILED),
+    ],
+)
+def test_how_a_deployment_ended(task: Task | None, record: Record | None, expected: Outcome) -> None:
+    assert outcome_of(task, record) is expected
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [
+        (None, Outcome.UNDECIDED),
+        (Task(1, "running", STEPS), Outcome.UNDECIDED),
+        (Task(1, "finished"), Outcome.DONE),
+        (Task(1, "", STEPS), Outcome.DONE),
+        (Task(1, ""), Outcome.UNDECIDED),
+        (Task(1, "failed", STEPS), Outcome.FAILED),
+    ],
+)
+def test_how_a_change_ended(task: Task | None, expected: Outcome) -> None:
+    assert outcome_of_change(task) is expected
+
+
+def test_a_task_that_ended_is_in_nobodys_way() -> None:
+    assert not is_running(None)
+    assert not is_running(Task(1, "finished"))
+    assert not is_running(Task(1, "failed"))
+    assert is_running(Task(1, "running"))
+
+
+@pytest.mark.parametrize(
+    ("step", "line", "expected"),
+    [
+        ("build_image", "failed to compute cache key", "not in the commit"),
+        ("check_ready", "The settings cannot be used:", "--env-file"),
+        ("check_ready", "OOMKilled", "--mem"),
+        ("check_ready", "exec format error", "x86-64"),
+        ("check_ready", "", "knocks at the configured port"),
+        ("", "", "probe"),
+    ],
+)
+def test_causes(step: str, line: str, expected: str) -> None:
+    assert expected in " ".join(causes(step, "", [line]))
+
+
+def test_what_is_not_asked_for_stays() -> None:
+    present = Config(80, 4.0, 8.0, 3, 9, env_params='{"A":"1","N":5}', initial_delay_seconds=7)
+    wanted = desired(Wishes(), present, {"B": "2"}, "c")
+    assert (wanted.cpu, wanted.mem, wanted.min_num, wanted.max_num, wanted.initial_delay_s) == (4.0, 8.0, 3, 9, 7)
+    assert wanted.environment == {"A": "1", "N": "5", "B": "2", "DEPLOYED_COMMIT": "c"}
+    assert desired(Wishes(cpu=0.5), present, {}, "c").mem == 1.0
+    assert desired(Wishes(), Config(min_num=0, max_num=0), {}, "c").min_num == 1
+    assert desired(Wishes(), None, {"PORT": "9000"}, "c").port == 9000
+
+
+def test_an_unreadable_environment_is_not_overwritten() -> None:
+    with pytest.raises(CloudError, match="merged"):
+        desired(Wishes(), Config(env_params="[1]"), {}, "c")
+    with pytest.raises(CloudError, match="another port"):
+        desired(Wishes(port=80), None, {"PORT": "9000"}, "c")
