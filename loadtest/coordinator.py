@@ -106,13 +106,14 @@ def _planned(settings: RunSettings) -> tuple[Plan, int, float]:
     plan = shard(make_plan(scenario, durations_s, settings.seed), *settings.shard)
     needed = default_processes(planned_peak(plan, durations_s), usable_cpus())
     longest_s = max(call_s(track, durations_s, scenario.audio.gap_s) for track in plan.tracks)
-    return plan, settings.processes or needed, 2 * longest_s + _limits_s(scenario.phone)
+    return plan, settings.processes or needed, 2 * longest_s + limits_s(scenario.phone)
 
 
-def _limits_s(phone: Phone) -> float:
-    """How long a phone can be busy beside speaking; a reconnector is it twice."""
+def limits_s(phone: Phone) -> float:
+    """How long a phone can be busy beside speaking; a reconnector is it twice, and one that resumes can be away."""
     once = phone.connect_limit_s + phone.welcome_limit_s + phone.ready_limit_s + phone.send_limit_s
-    return 2 * (once + phone.stopped_limit_s) + phone.pause_s + phone.freeze_s + phone.vanish_s
+    away_s = phone.resume_limit_s if phone.resumes else 0.0
+    return 2 * (once + phone.stopped_limit_s) + phone.pause_s + phone.freeze_s + phone.vanish_s + away_s
 
 
 class _Run:

@@ -144,10 +144,14 @@ class _Phone:
     async def _comes_back(self) -> bool:
         """Whether the stream broke and the phone goes on with another one; waits until it is time to dial."""
         notes = self._notes
-        if self._is_interrupted or not notes.is_ended:
+        if not notes.is_ended:
             return False
         reason = breaks_off(notes.record, is_retryable=notes.is_retryable)
         if reason is None:
+            return False
+        if self._is_interrupted:  # between two streams, where the end of the one was not the end of the call
+            notes.comes_back(reason)
+            notes.end(Ending.CANCELED)
             return False
         delay_s = self._back_off.delay_s(
             sentences=notes.next_index,

@@ -45,6 +45,7 @@ _COMMANDS: Final = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code. Bad usage is reported by argparse, which exits with 2."""
     given = list(sys.argv[1:] if argv is None else argv)
+    _open_missing_streams()
     code = _BROKEN_PIPE
     try:
         code = trio.run(run, given)
@@ -54,6 +55,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except* KeyboardInterrupt:
         code = _INTERRUPTED
     return code
+
+
+def _open_missing_streams() -> None:
+    """Python has None where a stream was closed before it started (`>&-`): then nobody wants to read it."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - until the process ends
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - until the process ends
 
 
 async def run(argv: Sequence[str]) -> int:

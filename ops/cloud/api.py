@@ -76,26 +76,44 @@ def account_from(environ: Mapping[str, str], region: str, endpoint: str) -> Acco
     token = first("TENCENTCLOUD_TOKEN")
     if not token and secret_id == values.get("TENCENTCLOUD_SECRETID"):  # of a cloud function, which has its own token
         token = first("TENCENTCLOUD_SESSIONTOKEN")
+    if not all(_is_word(value) for value in (secret_id, secret_key, token)):  # they go into headers
+        raise CloudError(
+            "A secret id, key or token has a character in it that none has, such as a space or the end of a line.",
+            "Copy it again, as one line.",
+            exit_code=exits.CREDENTIALS,
+        )
     endpoint = (endpoint or first("CLOUDBASE_ENDPOINT")).rstrip("/")
     if endpoint and not is_usable_url(endpoint):
         raise CloudError(
             "--endpoint: expected https://HOST[:PORT]; http:// only for this machine.", exit_code=exits.USAGE
         )
+    region = region or first("TENCENTCLOUD_REGION", "TENCENT_REGION") or DEFAULT_REGION
+    if not _is_word(region):
+        raise CloudError("--region: expected a name such as ap-shanghai.", exit_code=exits.USAGE)
     return Account(
         secret_id=secret_id,
         secret_key=secret_key,
         token=token,
-        region=region or first("TENCENTCLOUD_REGION", "TENCENT_REGION") or DEFAULT_REGION,
+        region=region,
         endpoint=endpoint,
     )
 
 
 def is_usable_url(url: str) -> bool:
     """Whether secrets and code may be sent there: TLS, or this machine."""
-    parts = urlsplit(url)
-    return bool(parts.hostname) and (
-        parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
-    )
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port  # both raise where there is none
+    except ValueError:
+        return False
+    if not host or port == 0:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+
+
+def _is_word(text: str) -> bool:
+    """Whether it is printable ASCII without spaces; nothing is, too."""
+    return text.isascii() and text.isprintable() and " " not in text
 
 
 def is_loopback(host: str) -> bool:

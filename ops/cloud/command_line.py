@@ -60,7 +60,11 @@ def ask(question: str) -> bool:
     """Whether the operator says yes. Without a terminal: no."""
     if not sys.stdin.isatty():
         return False
-    return input(f"{question} [y/N] ").strip().casefold() in ("y", "yes")
+    try:
+        return input(f"{question} [y/N] ").strip().casefold() in ("y", "yes")
+    except (EOFError, UnicodeError):  # Ctrl-D, or keys that are no text
+        print()
+        return False
 
 
 def run_with_cloud(arguments: argparse.Namespace, command: Callable[[argparse.Namespace, Cloud], int]) -> int:

@@ -145,7 +145,10 @@ def differences(wanted: Desired, config: Config, online: Version | None) -> list
     """
     if online is None:
         return ["no single version has all the traffic"]
-    runs = read_environment(online.env_params)
+    try:
+        runs = read_environment(online.env_params)
+    except ValueError:
+        return ["the environment of the version that serves cannot be read"]
     before, after = runs.get(COMMIT_NAME, "unknown"), wanted.environment[COMMIT_NAME]
     found = [f"commit {before[:12]} -> {after[:12]}"] if before != after else []
     names = sorted({*runs, *wanted.environment} - {COMMIT_NAME})

@@ -23,6 +23,8 @@ OVERLAP_S: Final = 15
 """How far `--follow` looks back again: lines are indexed some seconds late, and not in order."""
 _DURATION: Final = re.compile(r"(\d{1,6})([smhd])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST_S: Final = 366 * 86400
+"""No log is kept as long."""
 
 
 def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -46,7 +48,7 @@ def seconds(text: str) -> int:
     matched = _DURATION.fullmatch(text)
     if matched is None:
         raise ValueError(text)
-    return int(matched[1]) * _SECONDS[matched[2]]
+    return min(int(matched[1]) * _SECONDS[matched[2]], _LONGEST_S)
 
 
 def china_time(unix_s: float) -> str:

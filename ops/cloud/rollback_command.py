@@ -61,7 +61,8 @@ def _rollback(arguments: argparse.Namespace, cloud: Cloud) -> int:
         CurrentVersionName=online.version_name,
         RollbackVersionName=target,
     )
-    rollout.wait_for_task(cloud, service, started.task_id, command_line.patience_of(arguments), say)
+    secrets = rollout.secrets_in(detail)
+    rollout.wait_for_task(cloud, service, started.task_id, command_line.patience_of(arguments), say, secrets)
     now = checks.found(cloud, service).online_version_infos
     serving = ", ".join(f"{version.version_name} ({version.percent} %)" for version in now)
     if not any(version.version_name == target and version.percent == 100 for version in now):

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from ops.cloud import exits
-from ops.cloud.answers import BuildLog, ProcessLog, Record, Records, Task
+from ops.cloud.answers import BuildLog, Detail, ProcessLog, Record, Records, Task
 from ops.cloud.api import Cloud
 from ops.cloud.exits import CloudError, Refused
 from ops.cloud.refusals import is_transient
-from ops.cloud.safe_text import one_line, without_secrets
+from ops.cloud.safe_text import one_line, secrets_of, without_secrets
 
 POLL_S: Final = 2.0
 POLL_GROWTH: Final = 1.5
@@ -200,6 +200,14 @@ def wait_until_free(cloud: Cloud, service: str, patience: Patience, say: Say) ->
         return task, Outcome.UNDECIDED if is_running(task) else Outcome.DONE
 
     _poll(cloud, service, patience, say, look)
+
+
+def secrets_in(detail: Detail) -> tuple[str, ...]:
+    """What must not appear when the log of this service is shown; an environment that cannot be read counts whole."""
+    try:
+        return secrets_of(detail.server_config.environment)
+    except ValueError:
+        return secrets_of({"": detail.server_config.env_params})
 
 
 def _poll(

@@ -6,8 +6,10 @@ from typing import Final
 
 from service.settings import KNOWN_NAMES
 
-_SECRET_PARTS: Final = ("SECRET", "TOKEN", "KEY", "PASSWORD")
-_SHOWN: Final = frozenset(name for name in KNOWN_NAMES if not any(part in name for part in _SECRET_PARTS))
+_SECRET_PARTS: Final = ("SECRET", "TOKEN", "KEY", "PASSWORD", "AUTH")
+_SHOWN: Final = frozenset(name for name in KNOWN_NAMES if not any(part in name for part in _SECRET_PARTS)) | {
+    "AUTH_MODE"
+}
 """The service's own settings that are no secrets. What is not known is taken for one."""
 _LEAST_SECRET_CHARACTERS: Final = 6
 """Shorter values are not looked for in logs: they would blank out half of every line."""

@@ -7,7 +7,7 @@ from ops.cloud.api import POD_PAGE, Cloud
 from ops.cloud.command_line import say
 from ops.cloud.desired import COMMIT_NAME
 from ops.cloud.exits import DONE, Refused
-from ops.cloud.safe_text import one_line, secrets_of
+from ops.cloud.safe_text import one_line
 
 
 def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -95,5 +95,5 @@ def _follow(arguments: argparse.Namespace, cloud: Cloud, service: str, detail: a
     task = cloud.task(service)
     if not rollout.is_running(task) or task is None:
         return
-    secrets = () if not detail.server_config.env_params else secrets_of(detail.server_config.environment)
-    rollout.wait_for_task(cloud, service, task.id, command_line.patience_of(arguments), say, secrets)
+    patience = command_line.patience_of(arguments)
+    rollout.wait_for_task(cloud, service, task.id, patience, say, rollout.secrets_in(detail))

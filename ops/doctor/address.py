@@ -27,6 +27,8 @@ def target_of(given: str) -> Target:
         raise UrlError(f"{given!r}: expected http://HOST[:PORT], https://HOST, ws://HOST[:PORT] or wss://HOST")
     if parts.username is not None or parts.query or parts.fragment:
         raise UrlError(f"{parts.scheme}://{parts.hostname}: expected no user, query or fragment (a token: --token)")
+    if not _is_name(parts.hostname):
+        raise UrlError(f"{parts.scheme}://{parts.hostname}: expected a host name, its parts of 1 to 63 characters")
     if port == 0:
         raise UrlError(f"{given!r}: port 0 cannot be dialed")
     if not (given.isascii() and given.strip().isprintable() and " " not in given.strip()):
@@ -41,6 +43,12 @@ def target_of(given: str) -> Target:
     )
 
 
+def _is_name(host: str) -> bool:
+    """Whether it can be asked for: Python's resolver raises for parts that DNS has no room for."""
+    labels = host.removesuffix(".").split(".")
+    return len(host) < 255 and (":" in host or all(0 < len(label) < 64 for label in labels))
+
+
 def host_header(host: str, port: int, *, is_secure: bool) -> str:
     """How a request names the host: the port where it is not the scheme's own, IPv6 in brackets."""
     name = f"[{host}]" if ":" in host else host
@@ -50,4 +58,4 @@ def host_header(host: str, port: int, *, is_secure: bool) -> str:
 def base_url(target: Target, *, is_websocket: bool = False) -> str:
     """The target as a URL, without a path behind its prefix."""
     scheme = {"http": "ws", "https": "wss"}[target.scheme] if is_websocket else target.scheme
-    return f"{scheme}://{host_header(target.host, target.port, is_secure=target.is_secure)}{target.prefix}"
+    return f"{scheme}://{host_header(target.host, target.port, is_secure=target.is_secure)}{target.prefix.rstrip('/')}"

@@ -62,6 +62,9 @@ async def run(arguments: argparse.Namespace) -> int:
         return _USAGE
     language = arguments.lang or language_of(os.environ)
     stages = chosen(STAGES, only=arguments.only, skip=arguments.skip)
+    if not stages:
+        print("ops doctor: --only and --skip leave no stage, so nothing would be examined", file=sys.stderr)
+        return _USAGE
     url = base_url(context.target)
     if arguments.json:
         findings = await examine(context, stages, lambda finding: None)

@@ -137,6 +137,20 @@ async def upgraded(
                     await opened.close()
 
 
+async def connect_tls(host: str, port: int, tls: ssl.SSLContext, address: str | None = None) -> TlsStream:
+    """A TLS connection whose certificate was checked for `host`, dialed at `address` where that is given.
+
+    Raises OSError, ssl.SSLError or trio.BrokenResourceError. Cancelled, it leaves nothing open. The caller closes.
+    """
+    encrypted = TlsStream(await trio.open_tcp_stream(address or host, port), tls, host)
+    try:
+        await encrypted.do_handshake()
+    except BaseException:
+        await trio.aclose_forcefully(encrypted)
+        raise
+    return encrypted
+
+
 def path_of(context: Context, path: str) -> str:
     """A path of the gateway under the target's prefix."""
     return context.target.prefix + path
@@ -154,9 +168,13 @@ async def _asked(
     stream: trio.abc.Stream | None = None
     try:
         with _explained(limit_s), trio.fail_after(limit_s):
-            stream = await trio.open_tcp_stream(target.host, port)
             if is_secure:
-                stream = await _encrypted(context, stream)
+                tls = context.tls
+                if tls is None:
+                    tls = await trio.to_thread.run_sync(ssl.create_default_context)
+                stream = await connect_tls(target.host, port, tls)
+            else:
+                stream = await trio.open_tcp_stream(target.host, port)
             connection = h11.Connection(h11.CLIENT)
             named = [("Host", host_header(target.host, port, is_secure=is_secure)), ("User-Agent", "voice-doctor")]
             request = h11.Request(method="GET", target=path, headers=[*named, *headers])
@@ -166,19 +184,6 @@ async def _asked(
     finally:
         if stream is not None:
             await trio.aclose_forcefully(stream)
-
-
-async def _encrypted(context: Context, stream: trio.SocketStream) -> TlsStream:
-    tls = context.tls
-    if tls is None:
-        tls = await trio.to_thread.run_sync(ssl.create_default_context)
-    encrypted = TlsStream(stream, tls, context.target.host)
-    try:
-        await encrypted.do_handshake()
-    except BaseException:
-        await trio.aclose_forcefully(encrypted)
-        raise
-    return encrypted
 
 
 async def _read(stream: trio.abc.Stream, connection: h11.Connection, began: float) -> Answer:

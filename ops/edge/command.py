@@ -5,7 +5,7 @@ import contextlib
 import math
 import signal
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,8 @@ from ops.edge.programs import EdgeError
 
 _OK: Final = 0
 _FAILED: Final = 1
+_END_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""The last: the terminal was closed."""
 _DEFAULT_UPSTREAM: Final = "http://127.0.0.1:8000"
 _MOST_REPLICAS: Final = 16
 _ROLL_LIMIT_S: Final = 3600.0
@@ -91,22 +93,27 @@ async def run(arguments: argparse.Namespace) -> int:
 
 
 async def _up(arguments: argparse.Namespace) -> int:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with _opened(arguments) as (door, replicas), trio.open_nursery() as nursery:
-            watched = {"the front door": door.process}
-            if replicas is not None:
-                watched["HAProxy"] = replicas.balancer.process
-            for what, process in watched.items():
-                nursery.start_soon(_watch, what, process)
-            state = {"url": door.url, "ca": str(door.ca), "fault": arguments.fault}
-            if replicas is not None:
-                state["balancer"] = replicas.url
-            async with controlled(arguments.state, state, _actions(replicas)):
-                _announce(arguments, door, replicas)
-                async for _ in signals:
-                    nursery.cancel_scope.cancel()
-                    break
+    with trio.open_signal_receiver(*_END_SIGNALS) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_end_by_signal, signals, nursery.cancel_scope)  # while it starts, too
+            async with _opened(arguments) as (door, replicas):
+                watched = {"the front door": door.process}
+                state = {"url": door.url, "ca": str(door.ca), "fault": arguments.fault}
+                if replicas is not None:
+                    watched["HAProxy"] = replicas.balancer.process
+                    state["balancer"] = replicas.url
+                async with trio.open_nursery() as watchers, controlled(arguments.state, state, _actions(replicas)):
+                    for what, process in watched.items():
+                        watchers.start_soon(_watch, what, process)
+                    _announce(arguments, door, replicas)
+                    await trio.sleep_forever()
     return _OK
+
+
+async def _end_by_signal(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    async for _ in signals:
+        scope.cancel()
+        return
 
 
 @contextlib.asynccontextmanager

@@ -62,7 +62,7 @@ async def controlled(
                     yield
                     nursery.cancel_scope.cancel()
             finally:
-                _remove(state_file)
+                _remove(state_file, path)
 
 
 async def tell(state_file: Path, word: str, limit_s: float) -> Answer:
@@ -154,9 +154,11 @@ async def _live(state_file: Path) -> int | None:
     return None
 
 
-def _remove(state_file: Path) -> None:
-    with contextlib.suppress(OSError):
-        state_file.unlink()
+def _remove(state_file: Path, path: Path) -> None:
+    """Remove it, unless another process that was started at the same moment has put its own in its place."""
+    with contextlib.suppress(OSError, EdgeError):
+        if read_state(state_file)["socket"] == str(path):
+            state_file.unlink()
 
 
 def _write(state_file: Path, state: dict[str, Any]) -> None:

@@ -89,9 +89,7 @@ class Fleet:
 
     async def kill(self, number: int) -> None:
         """End a replica by SIGKILL, as a machine does that is lost."""
-        process = self._running(number)
-        process.kill()
-        await process.wait()
+        await programs.end(self._running(number), signal.SIGKILL)
 
     async def start(self, number: int) -> None:
         """Start a replica that is down, on its old port; returns when HAProxy uses it. Raises EdgeError."""
@@ -120,6 +118,7 @@ class Fleet:
         if process.returncode != 0:
             raise RollFailed(f"replica {number} ended with {process.returncode} instead of 0: {tail(replica.log)}")
         stopping_s = trio.current_time() - began
+        await programs.end(process)  # what it may have left behind
         try:
             await self.start(number)
         except EdgeError as error:

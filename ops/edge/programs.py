@@ -23,6 +23,15 @@ _TAIL_CHARACTERS: Final = 1500
 # port free again.
 _PORTS: Final = range(20_000, 32_000)
 _TRIES: Final = 200
+# A server outlives whoever started it, when that is killed. So each has a watcher in its process group, which reads a
+# pipe that we never write to: when the pipe ends, so does the group. The server itself replaces this shell, and keeps
+# its process id. PR_SET_PDEATHSIG is no way here: it tells of the end of a thread, and Trio starts processes in threads
+# that end early; and nginx's workers would not hear of it.
+_WATCHED: Final = """
+exec 3<&0 </dev/null
+(trap '' HUP INT TERM; read -r _ <&3; kill -TERM 0; sleep 1; kill -KILL 0) >/dev/null 2>&1 &
+exec "$@" 3<&-
+"""
 
 
 class EdgeError(Exception):
@@ -70,7 +79,7 @@ async def running(
     """A child process until the end of the `async with`, its output appended to `log`.
 
     It is in a process group of its own: a Ctrl-C at the terminal is ours, and we end it in order. Then it has END_S
-    after the signal, also when this was cancelled.
+    after the signal, also when this was cancelled. When this process is killed, it ends within a second or two.
     """
     process = await start(command, log=log, environment=environment, directory=directory)
     try:
@@ -90,8 +99,8 @@ async def start(
     """As `running`, for whoever ends it with `end`."""
     with log.open("ab") as output:
         return await trio.lowlevel.open_process(
-            list(command),
-            stdin=subprocess.DEVNULL,
+            ["/bin/sh", "-c", _WATCHED, "watched", *command],
+            stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
             env=None if environment is None else dict(environment),
@@ -111,6 +120,8 @@ async def end(process: trio.Process, number: signal.Signals = signal.SIGTERM, li
     with contextlib.suppress(ProcessLookupError):  # nginx's workers outlive a master that was killed
         os.killpg(process.pid, signal.SIGKILL)
     await process.wait()
+    if process.stdin is not None:  # the watcher's, which is gone
+        await process.stdin.aclose()
 
 
 async def wait_listening(what: str, process: trio.Process, port: int, log: Path) -> None:

@@ -51,7 +51,7 @@ class Breaker:
 
     async def wait_dialable(self, most_s: float) -> None:
         """Return when the next `check` may succeed, or after `most_s`: at the end of a pause, but also as soon as a
-        probe has ended it, or a trial has found the recognizer up."""
+        probe has ended it, or a trial has found the recognizer up or was given up."""
         with trio.move_on_after(most_s):
             while (left_s := self.dial_in_s) > 0:
                 changed = self._changed
@@ -118,6 +118,8 @@ class Breaker:
     def gave_up(self) -> None:
         """The attempt was cancelled, or was never made."""
         self._circuit.gave_up()
+        if self._circuit.state is State.HALF_OPEN:
+            self._wake()  # another one may be the trial
 
     # For the probing task:
 
@@ -153,8 +155,7 @@ class Breaker:
         circuit = self._circuit
         if circuit.state is before:
             return
-        self._changed.set()
-        self._changed = trio.Event()
+        self._wake()
         is_open = circuit.state is State.OPEN
         log_event(
             _logger,
@@ -167,3 +168,8 @@ class Breaker:
         )
         if is_open:
             self._opened.set()
+
+    def _wake(self) -> None:
+        """Have those look again who wait until they may dial."""
+        self._changed.set()
+        self._changed = trio.Event()

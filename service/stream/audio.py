@@ -251,9 +251,6 @@ class AnyUplink(abc.ABC):
     def begin_connection(self, now: float) -> int:
         """A new recognizer connection: its pace starts afresh. Returns the position at which its clock is 0."""
         self._pacer = Pacer(self._units_per_ms * 1000, now)
-        if self._next > self._reached:
-            self._skipped += self._next - self._reached
-            self._reached = self._next
         return self._next
 
     def settle(self, position: int) -> None:
@@ -345,6 +342,9 @@ class AnyUplink(abc.ABC):
         audio, new = self._pop(size)
         self._next += new
         if self._next > self._reached:
+            skipped = self._next - new - self._reached
+            if skipped > 0:
+                self._skipped += skipped
             self._reached = self._next
         if self._next - self._settled > self._replay_units:
             self._forget(self._next - self._replay_units)

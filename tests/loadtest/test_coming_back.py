@@ -6,8 +6,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from loadtest.coordinator import limits_s
 from loadtest.record import Ending, StreamRecord, Transcript
 from loadtest.scenario import Behavior
+from loadtest.scenario import Phone as PhoneSettings
 from tests.loadtest.phone_world import (
     AUDIO_BYTES,
     AUDIO_S,
@@ -388,3 +390,29 @@ async def test_the_run_ends_while_a_phone_is_away(autojump_clock: MockClock) -> 
         record = await here.call(resumes=True, interrupted=interrupted)
     assert (record.ending, record.problem) == (Ending.CANCELED, None)
     assert record.at_ended_s == pytest.approx(1.5, abs=0.01)
+
+
+async def test_the_run_ends_between_stopped_and_the_close(autojump_clock: MockClock) -> None:
+    """The phone would have gone on: that it could not is our doing."""
+    interrupted = trio.Event()
+
+    async def settle_and_close_late(phone: Phone) -> None:
+        await phone.greet(resume=True)
+        await phone.hear_audio(HALF)
+        await phone.say("stopped", text="", sentences=0, durationMs=1, audio=account(HALF))
+        await trio.sleep(0.5)
+        interrupted.set()
+        await trio.sleep(0.5)
+        await phone.close(1012)
+
+    async with world(settle_and_close_late) as here:
+        record = await here.call(resumes=True, interrupted=interrupted)
+    assert (record.ending, record.problem, record.is_attempt) == (Ending.CANCELED, None, False)
+    assert here.dials == 1
+
+
+def test_a_run_waits_for_phones_that_are_away() -> None:
+    """Else its end would come before theirs, and be called a fault of the load tester."""
+    patient = PhoneSettings(resumes=True, resume_limit_s=600.0)
+    assert limits_s(patient) - limits_s(PhoneSettings()) == 600.0
+    assert limits_s(PhoneSettings(resume_limit_s=600.0)) == limits_s(PhoneSettings())

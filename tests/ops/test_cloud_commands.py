@@ -120,6 +120,24 @@ def test_rollback(operator: Operator, cloud: CloudBase) -> None:
     assert "no version" in said.errors
 
 
+def test_a_rollback_that_fails_shows_the_log_without_secrets(operator: Operator, cloud: CloudBase) -> None:
+    assert operator.deploy("--env-file", operator.env_file(JWT_SECRET=JWT_SECRET)).code == 0
+    operator.commit(new__txt="new")
+    assert operator.deploy().code == 0
+    cloud.next_breaks = "probe"
+    said = operator.ops("rollback", "--yes", *QUICK)
+    assert said.code == 1
+    assert "(secret)" in said.out
+    assert JWT_SECRET not in said.out + said.errors
+
+
+def test_env_set_takes_no_environment_for_a_file(operator: Operator, cloud: CloudBase) -> None:
+    assert operator.deploy().code == 0
+    said = operator.ops("env", "set", "--env", "voice-7gabc1234567", "LOG_LEVEL=DEBUG")
+    assert said.code == 2
+    assert "unrecognized arguments: --env" in said.errors
+
+
 def test_env(operator: Operator, cloud: CloudBase) -> None:
     assert operator.deploy("--env-file", operator.env_file(JWT_SECRET=JWT_SECRET, LOG_LEVEL="INFO")).code == 0
     masked = operator.ops("env", "get").out

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from ops.cloud.deploy_command import doctors_environment
 from tests.support.cloud_operator import JWT_SECRET, Operator
 from tests.support.cloudbase import CloudBase, Service
 
@@ -285,3 +286,16 @@ def test_a_doctor_that_finds_something_has_an_exit_code_of_its_own(operator: Ope
     said = operator.ops("deploy", "--source", str(operator.checkout), *arguments)
     assert said.code == 6
     assert "ops rollback" in said.errors
+
+
+def test_what_is_not_open_to_all_is_not_examined_from_here(operator: Operator) -> None:
+    said = operator.deploy("--access", "MINIAPP")
+    assert said.code == 0
+    assert "not examined" in said.out
+
+
+def test_the_doctor_gets_a_token_where_the_secret_is_known() -> None:
+    made = doctors_environment({"PATH": "/bin"}, {"JWT_SECRET": JWT_SECRET})
+    assert (made.pop("TOKEN").count("."), made) == (2, {"PATH": "/bin"})
+    assert doctors_environment({"TOKEN": "given"}, {"JWT_SECRET": JWT_SECRET}) == {"TOKEN": "given"}
+    assert doctors_environment({}, {"AUTH_MODE": "off"}) == {}

@@ -1,16 +1,23 @@
 """What the cloud commands compute without a cloud."""
 
+import io
+from dataclasses import fields
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from ops.cloud.answers import Config, Record, Step, Task
-from ops.cloud.desired import Wishes, desired
+from ops.cloud.answers import Config, Detail, Record, Step, Task, Version
+from ops.cloud.api import account_from
+from ops.cloud.command_line import ask
+from ops.cloud.desired import Wishes, desired, differences
 from ops.cloud.dotenv import parse_assignment, parse_dotenv
-from ops.cloud.exits import BUSY, CREDENTIALS, CloudError
+from ops.cloud.exits import BUSY, CREDENTIALS, USAGE, CloudError
+from ops.cloud.logs_command import china_time, seconds
 from ops.cloud.refusals import refused
-from ops.cloud.rollout import Outcome, causes, is_running, outcome_of, outcome_of_change
+from ops.cloud.rollout import Outcome, causes, is_running, outcome_of, outcome_of_change, secrets_in
 from ops.cloud.safe_text import one_line, secrets_of, shown, without_secrets
+from service.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -56,6 +63,10 @@ def test_only_known_harmless_values_are_shown() -> None:
     assert shown("LOG_LEVEL", "INFO") == "INFO"
     for name in ("JWT_SECRET", "TENCENTCLOUD_SECRET_ID", "METRICS_TOKEN", "DATABASE_URL", "TENCENTCLOUD_TOKEN"):
         assert "very secret" not in shown(name, "very secret")
+    for setting in fields(Settings):  # what the service hides is hidden here
+        if not setting.repr:
+            assert "very secret" not in shown(setting.name.upper(), "very secret")
+    assert shown("AUTH_MODE", "token") == "token"
     secrets = secrets_of({"A": "long secret", "B": "long secret and more", "C": "x", "LOG_LEVEL": "WARNING"})
     assert secrets == ("long secret and more", "long secret")
     assert without_secrets("got long secret and more, x", secrets) == "got (secret), x"
@@ -144,6 +155,48 @@ def test_what_is_not_asked_for_stays() -> None:
     assert desired(Wishes(cpu=0.5), present, {}, "c").mem == 1.0
     assert desired(Wishes(), Config(min_num=0, max_num=0), {}, "c").min_num == 1
     assert desired(Wishes(), None, {"PORT": "9000"}, "c").port == 9000
+
+
+def test_what_cannot_be_read_is_neither_shown_nor_compared() -> None:
+    unreadable = '["very", "secret"]'
+    assert secrets_in(Detail(server_config=Config(env_params=unreadable))) == (unreadable,)
+    wanted = desired(Wishes(), None, {}, "c0ffee")
+    assert differences(wanted, Config(), Version(env_params=unreadable)) == [
+        "the environment of the version that serves cannot be read"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variables", "endpoint", "exit_code"),
+    [
+        ({"TENCENTCLOUD_TOKEN": "very\nsecret"}, "", CREDENTIALS),
+        ({"TENCENTCLOUD_SECRET_KEY": "very secret"}, "", CREDENTIALS),
+        ({"TENCENTCLOUD_REGION": "ap\nshanghai"}, "", USAGE),
+        ({}, "http://[", USAGE),
+        ({}, "https://h:99999", USAGE),
+        ({}, "http://example.com", USAGE),
+    ],
+)
+def test_accounts_that_cannot_be_used(variables: dict[str, str], endpoint: str, exit_code: int) -> None:
+    good = {"TENCENTCLOUD_SECRET_ID": "id", "TENCENTCLOUD_SECRET_KEY": "key"}
+    assert account_from(good, "", "").region == "ap-shanghai"
+    with pytest.raises(CloudError) as raised:
+        account_from({**good, **variables}, "", endpoint)
+    assert raised.value.exit_code == exit_code
+    assert "very" not in str(raised.value)
+
+
+def test_no_log_is_older_than_a_year() -> None:
+    assert seconds("2h") == 7200
+    china_time(1_700_000_000 - seconds("999999d"))
+
+
+@pytest.mark.parametrize(("answer", "expected"), [("y\n", True), ("\n", False), ("", False)])
+def test_the_end_of_the_input_is_no(answer: str, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO(answer)
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", terminal)
+    assert ask("Change it?") is expected
 
 
 def test_an_unreadable_environment_is_not_overwritten() -> None:

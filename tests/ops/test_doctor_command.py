@@ -115,6 +115,9 @@ async def test_what_a_server_sends_does_not_steer_the_terminal() -> None:
         (["--ca-file", "/nowhere.pem", "https://host"], "--ca-file /nowhere.pem"),
         (["--token", "two words\n", "http://host"], "--token: expected printable ASCII"),
         (["--http-port", "70000", "https://host"], "--http-port: expected"),
+        (["http://a..b"], "expected a host name"),
+        (["http://" + 64 * "a" + ".com"], "expected a host name"),
+        (["--only", "dns", "--skip", "dns"], "nothing would be examined"),
     ],
 )
 async def test_bad_usage_is_2(options: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -125,6 +128,19 @@ async def test_bad_usage_is_2(options: list[str], said: str, capsys: pytest.Capt
     output, errors = capsys.readouterr()
     assert (code, output) == (2, "")
     assert said in errors
+
+
+async def test_with_its_output_closed_it_still_tells_by_its_exit_code() -> None:
+    closed = [sys.executable, "-m", "ops", "doctor", "http://127.0.0.1:1", "--only", "tcp"]
+    with trio.fail_after(GUARD_S):
+        done = await trio.run_process(
+            ["/bin/sh", "-c", '"$@" >&-', "sh", *closed],
+            capture_stderr=True,
+            check=False,
+            cwd=ROOT,
+            env=environment(LC_ALL="C.UTF-8"),
+        )
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 def test_color_on_a_terminal_only() -> None:

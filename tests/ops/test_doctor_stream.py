@@ -9,8 +9,10 @@ import trio
 from loadtest.plan import PlannedCall
 from loadtest.record import AudioAccount, Ending, StreamRecord, Transcript
 from loadtest.scenario import Behavior
+from ops.doctor.address import base_url
 from ops.doctor.causes import CATALOGUE
 from ops.doctor.causes_stream import CAUSES
+from ops.doctor.exchange import MAX_BODY_BYTES
 from ops.doctor.finding import Finding, Verdict
 from ops.doctor.stage import Context
 from ops.doctor.stages_stream import STAGES, clock, credentials, miniprogram, reaching, stream
@@ -23,6 +25,7 @@ from service.failures import Slug
 from service.recognizer.tencent import ENGINES, KNOWN_CODES, Refused, problem_of
 from service.settings import AuthMode, RecognizerKind, Settings
 from tests.ops.doctor_stream_world import HANG_S, SECRET, settings_of, target, tls_front, world
+from tests.ops.doctor_support import server
 from tests.support.gateway import CREDENTIALS
 from tests.support.processes import gateway
 from tests.support.tls import contexts
@@ -212,7 +215,7 @@ def test_ready_is_read_with_and_without_its_envelope() -> None:
 
 def test_addresses_keep_prefix_and_port() -> None:
     assert reaching.stream_address(target("h", 443, "https", "/p/")) == "wss://h/p/api/realtime-voice/stream"
-    assert reaching.base_url(target("::1", 8000)) == "http://[::1]:8000"
+    assert base_url(target("::1", 8000)) == "http://[::1]:8000"
 
 
 def test_a_token_is_minted_where_the_secret_is_known() -> None:
@@ -278,3 +281,11 @@ async def test_a_sound_gateway_with_its_local_recognizer() -> None:
     assert {*spoken.causes} <= {"first_words_slow", "finalization_slow", "this_machine_late"}, spoken
     assert spoken.facts["words_as_expected"] is True
     assert spoken.facts["sent_bytes"] == spoken.facts["relayed_bytes"]
+
+
+async def test_of_a_body_without_end_the_beginning_is_read() -> None:
+    page = b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + bytes(100_000)  # and no more comes
+    async with server(lambda head: page if head else b"") as port:
+        answer = await reaching.get(Context(target=target("127.0.0.1", port)), "/ready")
+    assert answer is not None
+    assert len(answer.text) == MAX_BODY_BYTES

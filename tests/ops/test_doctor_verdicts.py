@@ -1,16 +1,20 @@
 """The doctor's judgements, without a network: who answered, and why an upgrade was refused."""
 
 import datetime
+import errno
+import socket
 
 import pytest
+import trio
 
 from ops.doctor.address import base_url, host_header, target_of
 from ops.doctor.answerer import Answerer, answerer
 from ops.doctor.exchange import Answer, NoAnswer
 from ops.doctor.finding import Text, Verdict
-from ops.doctor.stage import Target
+from ops.doctor.stage import Context, Target
 from ops.doctor.stages_network import http, idle, messages, reach, tls
 from ops.doctor.upgrade_verdict import Surroundings, causes_of, silence_causes
+from tests.ops.doctor_support import server
 
 ALONE = Surroundings()
 BESIDE = Surroundings(gateway_answers=True)
@@ -155,6 +159,46 @@ def test_addresses() -> None:
     good = reach.judge_addresses(target, ["1.1.1.1", "2606:4700:4700::1111"], 0.1)
     assert (good.verdict, good.facts["ipv4"], good.facts["ipv6"]) == (Verdict.PASS, 1, 1)
     assert reach.judge_addresses(target, ["10.0.0.1"], 3.0).causes == ("slow_dns", "private_address")
+    behind_a_proxy = reach.judge_addresses(target, ["198.18.0.7"], 0.0)
+    assert (behind_a_proxy.verdict, behind_a_proxy.causes) == (Verdict.PASS, ())
+    assert "VPN or proxy" in behind_a_proxy.summary.en
+
+
+async def test_an_address_without_a_route_from_here_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_ipv6(address: str) -> socket.AddressFamily:
+        if ":" in address:
+            raise OSError(errno.EAFNOSUPPORT, "no IPv6 here")  # as `socket` does, where it is switched off
+        return socket.AF_INET
+
+    monkeypatch.setattr(reach, "_family", no_ipv6)
+    listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+    async with listener:
+        target = Target(scheme="http", host="h.example.com", port=listener.socket.getsockname()[1])
+        context = Context(target=target, found={"addresses": ["127.0.0.1", "2606:4700:4700::1111"]})
+        finding = await reach.TCP.check(context)
+        assert (finding.verdict, finding.causes, finding.facts["no_route"]) == (Verdict.PASS, (), 1)
+        assert "no route from here to 2606:4700:4700::1111" in finding.summary.en
+        context.found["addresses"] = ["127.0.0.1", "127.0.0.2"]  # which refuses, and so is one
+        assert (await reach.TCP.check(context)).causes == ("some_addresses_fail",)
+        context.found["addresses"] = ["2606:4700:4700::1111"]
+        assert (await reach.TCP.check(context)).causes[0] == "unreachable"
+
+
+async def test_a_proxy_that_is_not_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@proxy:1")
+    target = Target(scheme="https", host="voice.example.com", port=1)
+    finding = await reach.TCP.check(Context(target=target, found={"addresses": ["127.0.0.1"]}))
+    assert "HTTPS_PROXY is set here, and not used" in finding.summary.en
+    assert "secret" not in finding.summary.en
+
+
+@pytest.mark.parametrize(("location", "where"), [("https://h/", "to https"), ("http://login/", "to another address")])
+async def test_a_redirect_says_where_it_leads(location: str, where: str) -> None:
+    page = f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
+    async with server(lambda _head: page) as port:
+        target = Target(scheme="https", host="127.0.0.1", port=1)
+        finding = await http.REDIRECT.check(Context(target=target, plain_port=port))
+    assert where in finding.summary.en
 
 
 def test_certificates_of_this_machine_may_end_soon() -> None:

@@ -100,8 +100,57 @@ async def test_up_with_a_fault_and_nothing_to_roll(tmp_path: Path) -> None:
             await wait_gone(*workers)
 
 
+@needs_the_programs
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+async def test_nothing_is_left_running(tmp_path: Path, number: signal.Signals) -> None:
+    # Killed: its servers learn it from a pipe. SIGHUP: the terminal was closed.
+    state = tmp_path / "state.json"
+    with trio.fail_after(HANG_S):
+        async with program("ops", "edge", "up", "--state", str(state), "--replicas", "2") as running:
+            await running.first_line()
+            servers = list(children(running.process.pid))
+            assert {name for pid in servers for name in _SERVERS if name in _command_of(pid)} == set(_SERVERS)
+            running.process.send_signal(number)
+            assert await running.process.wait() == (-number if number is signal.SIGKILL else 0)
+            await wait_gone(*servers)
+
+
+@needs_the_programs
+async def test_a_signal_ends_it_while_it_starts(tmp_path: Path) -> None:
+    with trio.fail_after(HANG_S):
+        arguments = ("--state", str(tmp_path / "state.json"), "--replicas", "2", "--recognizer", "ws://127.0.0.1:1")
+        async with program("ops", "edge", "up", *arguments) as running:
+            while not any(b"haproxy" in _command_of(pid) for pid in children(running.process.pid)):  # noqa: ASYNC110
+                await trio.sleep(0.02)
+            servers = list(children(running.process.pid))
+            running.process.send_signal(signal.SIGTERM)
+            assert await running.process.wait() == 0
+            assert b"Serving on" not in running.errors
+            await wait_gone(*servers)
+
+
+_SERVERS = (b"nginx", b"haproxy", b"service", b"service.localasr", b"read -r")
+
+
 def _command_of(pid: int) -> bytes:
-    return Path(f"/proc/{pid}/cmdline").read_bytes()
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):  # one that just ended
+        return b""
+
+
+async def test_the_state_file_of_another_stays(tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    another = json.dumps({"socket": "/another", "pid": 1})
+    with trio.fail_after(HANG_S):
+        async with controlled(state, {}, _nothing):
+            state.write_text(another)  # noqa: ASYNC240 - as one that was started at the same moment does
+    assert state.read_text() == another  # noqa: ASYNC240
+
+
+async def _nothing(_word: str) -> Answer:
+    await trio.lowlevel.checkpoint()
+    return {}
 
 
 async def test_the_faults_are_listed() -> None:

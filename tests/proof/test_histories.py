@@ -21,7 +21,7 @@ from tests.proof.histories.conversation import failing
 from tests.proof.histories.history import History, Step, history, literal
 from tests.proof.histories.shrink import shrunk
 
-SLICE: Final = 300
+SLICE: Final = 150
 HISTORIES: Final = int(os.environ.get("PROVE_HISTORIES", SLICE))
 SEED: Final = int(os.environ.get("PROVE_SEED", "1"))
 FIRST: Final = SEED * 10_000_000

@@ -29,6 +29,7 @@ class AnyTalk(RuleBasedStateMachine):
         self.uplink = Uplink(bytes_per_ms, packet_ms, now, replay_s=replay_s)
         self.replay_bytes = int(replay_s * 1000) * bytes_per_ms
         self.reached = 0
+        self.skipped = 0
         self.settled = 0
         self.accepted = 0
         self.dropped = 0
@@ -151,6 +152,7 @@ class AnyTalk(RuleBasedStateMachine):
             waited_s = self.now - oldest_at + ARRIVALS_APART_S  # what came so close together counts as one
             assert size == self.packet_bytes or self.marks or waited_s >= FLUSH_AFTER_S - 1e-9
             assert packet.audio == b"".join(NOISE[place : place + 1] for place in self.places(size))
+            self.skipped += max(0, self.taken - self.reached)  # not written, and not kept either
             self.taken += size
             self.reached = max(self.reached, self.taken)
             came_at = self.came_at(self.taken - 1)
@@ -179,21 +181,26 @@ class AnyTalk(RuleBasedStateMachine):
             return
         waiting = self.accepted - self.taken
         tested = self.uplink
-        assert (tested.relayed_bytes, tested.sent_to, tested.position) == (self.reached, self.taken, self.accepted)
+        assert (tested.relayed_bytes, tested.sent_to, tested.position) == (
+            self.reached - self.skipped,
+            self.taken,
+            self.accepted,
+        )
         assert tested.settled_to == self.settled
         assert tested._kept == min(self.taken - self.settled, self.replay_bytes)
         assert tested.received_bytes == self.accepted + self.dropped
         unsent = self.accepted - self.reached
         received_ms = (self.accepted + self.dropped) // self.bytes_per_ms
-        dropped_ms = (unsent + self.dropped) // self.bytes_per_ms
+        dropped_bytes = unsent + self.dropped + self.skipped
+        dropped_ms = dropped_bytes // self.bytes_per_ms
         assert tested.account(5) == AudioAccount(
             received_ms,
             received_ms - dropped_ms,
             5,
             dropped_ms,
             self.accepted + self.dropped,
-            self.reached,
-            unsent + self.dropped,
+            self.reached - self.skipped,
+            dropped_bytes,
         )
         assert 0 <= received_ms - dropped_ms <= -(-self.reached // self.bytes_per_ms)
         assert tested.backlog_s() == waiting / (self.bytes_per_ms * 2000)

@@ -308,6 +308,21 @@ def test_frames_that_were_not_written_count_when_they_are(found_first: bool) -> 
     assert lost.account(0) == AudioAccount(720, 720, 0, 0, 2880, 2880, 0)
 
 
+def test_frames_that_were_neither_written_nor_kept_are_dropped() -> None:
+    """A write of 13 frames fails, and only 6 of them are kept: the recognizer never got the other 7."""
+    lost = Mp3Uplink(16000, 36, 0.0, replay_s=0.2)
+    lost.feed(b"".join(TALK[:20]), 0.0)
+    taken = sum(len(packet.audio) for packet in lost.take_due(0.0))
+    assert taken == 13 * 144
+    lost.not_sent(taken)
+    assert lost.rewind(1.0) == (0, 7 * FRAME_MS)
+    assert lost.begin_connection(1.0) == 5 * 576
+    assert (lost.relayed, lost.relayed_bytes) == (0, 0)
+    lost.mark(stop=True)
+    assert sent(lost, 1.0) == b"".join(TALK[5:20])
+    assert lost.account(0) == AudioAccount(20 * 36, 13 * 36, 0, 7 * 36, 20 * 144, 13 * 144, 7 * 144)
+
+
 @given(
     st.lists(
         st.tuples(st.integers(1, 400), st.floats(0, 2), st.sampled_from(["lose", "settle", "fail", ""])), max_size=60

@@ -54,6 +54,24 @@ async def test_who_waits_for_a_trial_goes_on_when_it_has_succeeded(
     assert trio.current_time() - began == pytest.approx(0.3)
 
 
+async def test_a_trial_that_is_given_up_lets_the_next_one_go_on_at_once(
+    nursery: trio.Nursery, autojump_clock: object
+) -> None:
+    breaker = await opened_again_and_again(2)
+    await breaker.wait_dialable(60)
+    breaker.check()
+
+    async def give_up() -> None:
+        await trio.sleep(0.3)
+        breaker.gave_up()
+
+    began = trio.current_time()
+    nursery.start_soon(give_up)
+    await breaker.wait_dialable(60)
+    assert trio.current_time() - began == pytest.approx(0.3)
+    breaker.check()
+
+
 async def test_a_trial_that_fails_is_waited_for_through_the_next_pause(
     nursery: trio.Nursery, autojump_clock: object
 ) -> None:

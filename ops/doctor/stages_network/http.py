@@ -203,11 +203,13 @@ async def _redirect(context: Context) -> Finding:
         return Finding(
             stage="redirect", verdict=Verdict.WARN, summary=summary, causes=("plain_http_open",), facts=facts
         )
-    is_redirect = HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST
-    if is_redirect:
+    tail_en = tail_zh = ""
+    if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
         facts["location"] = printable(answer.header("location"))
-    tail_en = " to https: phones do not follow that for sockets, so clients must use wss://" if is_redirect else ""
-    tail_zh = " 重定向到 https：手机的 WebSocket 不会跟随，客户端必须使用 wss://" if is_redirect else ""
+        is_to_https = redirect_causes(answer) == ("redirected_to_https",)
+        where_en, where_zh = ("https", "https") if is_to_https else ("another address", "其他地址")
+        tail_en = f" to {where_en}: phones do not follow that for sockets, so clients must use wss://"
+        tail_zh = f" 重定向到 {where_zh}：手机的 WebSocket 不会跟随，客户端必须使用 wss://"
     summary = Text(f"ws:// is answered {answer.status}{tail_en}", f"ws:// 返回 {answer.status}{tail_zh}")
     return Finding(stage="redirect", verdict=Verdict.PASS, summary=summary, facts=facts)
 

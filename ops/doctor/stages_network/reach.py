@@ -5,9 +5,11 @@ import ipaddress
 import socket
 from dataclasses import dataclass
 from typing import Final
+from urllib.request import getproxies_environment
 
 import trio
 
+from ops.doctor.address import HTTPS_PORT
 from ops.doctor.answerer import envelope_of
 from ops.doctor.exchange import Answer, NoAnswer, get
 from ops.doctor.finding import Fact, Finding, Text, Verdict
@@ -20,6 +22,7 @@ CONNECT_S: Final = 8.0
 """Three lost SYNs: 1 + 2 + 4 s (RFC 6298), and some."""
 MAX_ADDRESSES: Final = 8
 _PROBE_S: Final = 2.0
+_BENCHMARKS: Final = ipaddress.ip_network("198.18.0.0/15")
 _USUAL_PORTS: Final = (80, 8000, 8080, 3000)
 """Of this service in a container and with `make serve`, and of the vendor's examples."""
 
@@ -76,7 +79,9 @@ async def _dns(context: Context) -> Finding:
     except trio.TooSlowError:
         return _no_name(f"no answer within {DNS_S:g} s", f"{DNS_S:g} 秒内没有应答", "slow_dns", "name_not_found")
     except OSError as error:  # gaierror; UnicodeError cannot be: the address was checked
-        return _no_name(*[f"{host}: {error.strerror or error}"] * 2, "name_not_found")
+        past = _past_a_proxy(context)
+        said = f"{host}: {error.strerror or error}"
+        return _no_name(said + past.en, said + past.zh, "name_not_found")
     took_s = trio.current_time() - began
     addresses = list(dict.fromkeys(str(row[4][0]) for row in rows))
     context.found["addresses"] = addresses
@@ -86,7 +91,8 @@ async def _dns(context: Context) -> Finding:
 def judge_addresses(target: Target, addresses: list[str], took_s: float) -> Finding:
     """What a list of addresses, and the time that it took, come to. Pure."""
     listed = ", ".join(addresses[:MAX_ADDRESSES])
-    private = [address for address in addresses if not _is_public(address)]
+    invented = [address for address in addresses if _is_invented(address)]
+    private = [address for address in addresses if not _is_public(address) and address not in invented]
     causes = []
     if took_s > SLOW_DNS_S:
         causes.append("slow_dns")
@@ -100,6 +106,9 @@ def judge_addresses(target: Target, addresses: list[str], took_s: float) -> Find
     }
     private_en = f", private: {', '.join(private)}" if private else ""
     private_zh = f"，内网地址：{', '.join(private)}" if private else ""
+    if invented:
+        private_en += "; a VPN or proxy on this machine invents addresses, so the true ones are not seen"
+        private_zh += "；本机的 VPN 或代理返回了虚拟地址（fake-ip），看不到真实地址"
     return Finding(
         stage="dns",
         verdict=Verdict.WARN if causes else Verdict.PASS,
@@ -118,6 +127,12 @@ def _literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return None
+
+
+def _is_invented(address: str) -> bool:
+    """Whether it is of 198.18.0.0/15, for benchmarks (RFC 2544): proxies that catch all traffic answer DNS with it."""
+    found = _literal(address)
+    return isinstance(found, ipaddress.IPv4Address) and found in _BENCHMARKS
 
 
 def _is_public(address: str) -> bool:
@@ -154,11 +169,19 @@ async def _tcp(context: Context) -> Finding:
     others = [knock for knock in knocks if knock.result != "open"]
     if target.host == "localhost" and open_ones:
         others = []  # it is ::1, too, where few programs listen
+    # Of a machine without IPv6 an AAAA record is no fault of the deployment.
+    unasked = [knock for knock in others if knock.result == "unreachable" and not _has_route(knock.address)]
+    others = [knock for knock in others if knock not in unasked]
     if not open_ones:
         return await _closed(context, knocks)
     listed = ", ".join(knock.address for knock in open_ones)
     fastest_ms = min(knock.took_s for knock in open_ones) * 1000
-    facts: dict[str, Fact] = {"open": len(open_ones), "closed": len(others), "connect_ms": round(fastest_ms, 1)}
+    facts: dict[str, Fact] = {
+        "open": len(open_ones),
+        "closed": len(others),
+        "no_route": len(unasked),
+        "connect_ms": round(fastest_ms, 1),
+    }
     if others:
         failed = ", ".join(f"{knock.address} {knock.result}" for knock in others)
         failed_zh = "，".join(f"{knock.address} {_RESULTS_ZH[knock.result]}" for knock in others)
@@ -169,8 +192,11 @@ async def _tcp(context: Context) -> Finding:
             causes=("some_addresses_fail",),
             facts=facts,
         )
+    unasked_en = "".join(f"; no route from here to {knock.address}" for knock in unasked)
+    unasked_zh = "".join(f"；本机没有到 {knock.address} 的路由" for knock in unasked)
     summary = Text(
-        f"{listed} port {target.port} in {fastest_ms:.0f} ms", f"{listed} 端口 {target.port}，{fastest_ms:.0f} 毫秒"
+        f"{listed} port {target.port} in {fastest_ms:.0f} ms{unasked_en}",
+        f"{listed} 端口 {target.port}，{fastest_ms:.0f} 毫秒{unasked_zh}",
     )
     return Finding(stage="tcp", verdict=Verdict.PASS, summary=summary, facts=facts)
 
@@ -193,15 +219,14 @@ async def _knock(address: str, port: int, limit_s: float) -> _Knock:
     began = trio.current_time()
     result = "timeout"
     with trio.move_on_after(limit_s):
-        family = trio.socket.AF_INET6 if ":" in address else trio.socket.AF_INET
-        with trio.socket.socket(family, trio.socket.SOCK_STREAM) as knocking:
-            try:
+        try:
+            with trio.socket.socket(_family(address), trio.socket.SOCK_STREAM) as knocking:  # raises without IPv6
                 await knocking.connect((address, port))
                 result = "open"
-            except ConnectionRefusedError:
-                result = "refused"
-            except OSError as error:
-                result = "timeout" if error.errno == errno.ETIMEDOUT else "unreachable"
+        except ConnectionRefusedError:
+            result = "refused"
+        except OSError as error:
+            result = "timeout" if error.errno == errno.ETIMEDOUT else "unreachable"
     return _Knock(address, result, trio.current_time() - began)
 
 
@@ -221,7 +246,8 @@ async def _closed(context: Context, knocks: list[_Knock]) -> Finding:
         summary = Text(f"port {port}: {listed}; the gateway listens on port {other}",
                        f"端口 {port}：{listed_zh}；网关监听的是端口 {other}")  # fmt: skip
         return _fail(summary, "wrong_port", facts=facts)
-    summary = Text(f"port {port}: {listed}", f"端口 {port}：{listed_zh}")
+    past = _past_a_proxy(context)
+    summary = Text(f"port {port}: {listed}{past.en}", f"端口 {port}：{listed_zh}{past.zh}")
     if "refused" in results:
         others = () if context.target.is_loopback else ("loopback_bind",)  # which loopback would not refuse
         return _fail(summary, "nothing_listens", "wrong_port", *others)
@@ -260,11 +286,34 @@ async def _is_gateway(probe: Context) -> bool:
 def _is_ours(address: str) -> bool:
     """Whether an address is one of this machine: only those can be bound."""
     try:
-        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM) as probe:
+        with socket.socket(_family(address), socket.SOCK_STREAM) as probe:
             probe.bind((address, 0))
     except OSError:
         return False
     return True
+
+
+def _has_route(address: str) -> bool:
+    """Whether this machine could send there. Nothing is sent: UDP connects by looking for a route."""
+    try:
+        with socket.socket(_family(address), socket.SOCK_DGRAM) as probe:
+            probe.connect((address, HTTPS_PORT))
+    except OSError:
+        return False
+    return True
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def _past_a_proxy(context: Context) -> Text:
+    """A word for networks where only a proxy leads out: the doctor, like the sockets of phones, uses none."""
+    wanted = ("https" if context.target.is_secure else "http", "all")
+    named = [f"{kind.upper()}_PROXY" for kind in wanted if getproxies_environment().get(kind)]
+    if not named or context.target.is_loopback:
+        return Text("", "")
+    return Text(f"; {named[0]} is set here, and not used", f"；本机设置了 {named[0]}，但检查时不经过代理")
 
 
 TCP: Final = Stage(name="tcp", title=Text("Port", "端口连接"), check=_tcp, needs=("dns",), limit_s=CONNECT_S + 20)

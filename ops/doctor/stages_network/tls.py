@@ -8,6 +8,7 @@ from typing import Final
 import trio
 from cryptography import x509
 
+from ops.doctor.exchange import connect_tls
 from ops.doctor.finding import Fact, Finding, Text, Verdict
 from ops.doctor.stage import Context, Stage
 from service.tls_stream import TlsStream
@@ -113,14 +114,7 @@ def _without(context: Context) -> Finding:
 
 async def _shaken(context: Context, tls: ssl.SSLContext) -> TlsStream:
     with trio.fail_after(HANDSHAKE_S):
-        stream = await trio.open_tcp_stream(context.target.host, context.target.port)
-        encrypted = TlsStream(stream, tls, context.target.host)
-        try:
-            await encrypted.do_handshake()
-        except BaseException:
-            await trio.aclose_forcefully(encrypted)
-            raise
-    return encrypted
+        return await connect_tls(context.target.host, context.target.port, tls)
 
 
 async def _unverified(context: Context, error: ssl.SSLCertVerificationError) -> Finding:

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Final
 
+from ops.doctor.exchange import path_of
 from ops.doctor.finding import Fact, Finding, Text
 from ops.doctor.stage import Context, Stage
 from ops.doctor.stages_stream.issues import Issue, failed, finding_of, skipped, warned
-from ops.doctor.stages_stream.reaching import base_url, get
+from ops.doctor.stages_stream.reaching import get
 from ops.doctor.stages_stream.said import CLOCK_FAIL_S
 
 CLOCK_WARN_S: Final = 60.0
@@ -30,7 +31,7 @@ class Skews:
 
 async def check(context: Context) -> Finding:
     """Compare them. Leaves `gateway_skew_s`: how far the gateway is before the best clock that is known."""
-    answer = await get(f"{base_url(context.target)}/health", context.tls)
+    answer = await get(context, path_of(context, "/health"))
     skews = Skews(
         _difference(context.found.get("gateway_clock")),
         None if answer is None or answer.date_s is None else answer.date_s + 0.5 - answer.at_s,  # cut: half a second

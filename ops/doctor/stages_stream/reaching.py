@@ -1,12 +1,10 @@
-"""How the stages reach the gateway: its addresses, its token, one GET, and a connection with the operator's trust."""
+"""How the stages reach the gateway: the stream's address, its token, one GET, and dialing with the operator's trust."""
 
 import email.utils
-import ssl
 import time
 from dataclasses import dataclass
 from typing import Any, Final
 
-import httpx2
 import msgspec
 import trio
 
@@ -14,15 +12,15 @@ from loadtest.connection import Dial
 from loadtest.connection import Target as DialTarget
 from loadtest.tokens import mint
 from loadtest.urls import STREAM_PATH
+from ops.doctor import exchange
+from ops.doctor.address import base_url
+from ops.doctor.exchange import connect_tls
 from ops.doctor.stage import Context, Target
-from service.dialing import dial, tls_context
+from service.dialing import dial
 from service.settings import AuthMode
-from service.tls_stream import TlsStream
 
 GET_S: Final = 5.0
 """For one GET: name, TCP, TLS and answer."""
-_FAILURES: Final = (httpx2.HTTPError, httpx2.InvalidURL, OSError, trio.TooSlowError)
-_MAX_TEXT: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +47,9 @@ class ReadyState:
     is_shedding: bool
 
 
-def base_url(target: Target) -> str:
-    """The base of the gateway for HTTP, without a slash at its end. Pure."""
-    return f"{target.scheme}://{_authority(target)}{target.prefix.rstrip('/')}"
-
-
 def stream_address(target: Target) -> str:
     """The `ws://` or `wss://` address of the stream. Pure."""
-    return f"{'wss' if target.is_secure else 'ws'}://{_authority(target)}{target.prefix.rstrip('/')}{STREAM_PATH}"
-
-
-def _authority(target: Target) -> str:
-    host = f"[{target.host}]" if ":" in target.host else target.host
-    return host if target.port == (443 if target.is_secure else 80) else f"{host}:{target.port}"
+    return base_url(target, is_websocket=True) + STREAM_PATH
 
 
 def token_of(context: Context) -> str | None:
@@ -90,41 +78,19 @@ def _dial(context: Context) -> Dial:
     return dial_trusting
 
 
-async def connect_tls(host: str, port: int, tls: ssl.SSLContext, address: str | None = None) -> TlsStream:
-    """A TLS connection whose certificate was checked for `host`, dialed at `address` where that is given.
-
-    Raises OSError, ssl.SSLError or trio.BrokenResourceError. Cancelled, it leaves nothing open. The caller closes.
-    """
-    encrypted = TlsStream(await trio.open_tcp_stream(address or host, port), tls, host)
-    try:
-        await encrypted.do_handshake()
-    except BaseException:
-        await trio.aclose_forcefully(encrypted)
-        raise
-    return encrypted
-
-
-async def get(url: str, tls: ssl.SSLContext | None = None) -> Answer | None:
-    """The answer to a GET, whatever its status; None when there is none within GET_S."""
+async def get(context: Context, path: str) -> Answer | None:
+    """The answer to a GET, whatever its status, with its body's beginning; None when there is none within GET_S."""
     began_s = time.time()
     try:
-        with trio.fail_after(GET_S):
-            # `verify` is only used for https; without a context of its own, the system's authorities.
-            async with httpx2.AsyncClient(verify=tls or tls_context(), timeout=GET_S, trust_env=False) as client:
-                response = await client.get(url)
-    except _FAILURES:
+        answer = await exchange.get(context, path, limit_s=GET_S)
+    except exchange.NoAnswer:
         return None
-    return Answer(
-        response.status_code,
-        response.text[:_MAX_TEXT],
-        (began_s + time.time()) / 2,
-        _date(response.headers.get("Date")),
-    )
+    return Answer(answer.status, answer.text, (began_s + time.time()) / 2, _date(answer.header("date")))
 
 
-def _date(header: str | None) -> float | None:
+def _date(header: str) -> float | None:
     try:
-        return email.utils.parsedate_to_datetime(header or "").timestamp()
+        return email.utils.parsedate_to_datetime(header).timestamp()
     except (ValueError, OverflowError):
         return None
 
@@ -133,7 +99,7 @@ async def ready_state(context: Context) -> ReadyState | None:
     """What `/ready` said to an earlier stage, or says now; None where it says nothing of the kind."""
     body = context.found.get("ready")
     if body is None:
-        answer = await get(f"{base_url(context.target)}/ready", context.tls)
+        answer = await get(context, exchange.path_of(context, "/ready"))
         try:
             body = None if answer is None else msgspec.json.decode(answer.text)
         except msgspec.DecodeError:

@@ -6,10 +6,11 @@ from urllib.parse import urlsplit
 
 import trio
 
+from ops.doctor.exchange import connect_tls
 from ops.doctor.finding import Fact, Finding, Text
-from ops.doctor.stage import Context, Stage
+from ops.doctor.stage import Context, Stage, Target
 from ops.doctor.stages_stream.issues import Issue, failed, finding_of, skipped
-from ops.doctor.stages_stream.reaching import connect_tls, get
+from ops.doctor.stages_stream.reaching import get
 from service.dialing import tls_context
 from service.settings import RecognizerKind
 
@@ -74,7 +75,9 @@ async def _reach(way: _Way, facts: dict[str, Fact]) -> Issue | None:
 
 
 async def _ask_time(way: _Way, context: Context, facts: dict[str, Fact]) -> Issue | None:
-    answer = await get(way.server_time_url)
+    target = Target(scheme="https" if way.is_secure else "http", host=way.host, port=way.port)
+    asked = Context(target=target, tls=tls_context() if way.is_secure else None)
+    answer = await get(asked, "/server_time")
     theirs_s = _seconds(answer.text) if answer is not None and answer.status == 200 else None
     if answer is None or theirs_s is None:
         status = "nothing" if answer is None else f"HTTP {answer.status}"
