@@ -70,20 +70,21 @@ async def talk(conversation: Conversation) -> None:
 
 async def talk_with_pause(conversation: Conversation, turn: int) -> None:
     """Silent in the middle."""
-    number = await begin(conversation, _end_before(turn, conversation))
-    if number <= turn:
-        await conversation.say(number, turn)
-        await conversation.pause(turn, conversation.phone.pause_s)
-    await conversation.say(max(number, turn), conversation.frame_count)
-    await conversation.stop()
+    await _talk_around(conversation, turn, conversation.pause, conversation.phone.pause_s)
 
 
 async def talk_with_freeze(conversation: Conversation, turn: int) -> None:
     """Suspended in the middle."""
+    await _talk_around(conversation, turn, conversation.freeze, conversation.phone.freeze_s)
+
+
+async def _talk_around(
+    conversation: Conversation, turn: int, fall_silent: Callable[[int, float], Awaitable[None]], length_s: float
+) -> None:
     number = await begin(conversation, _end_before(turn, conversation))
     if number <= turn:
         await conversation.say(number, turn)
-        await conversation.freeze(turn, conversation.phone.freeze_s)
+        await fall_silent(turn, length_s)
     await conversation.say(max(number, turn), conversation.frame_count)
     await conversation.stop()
 

@@ -4,7 +4,7 @@ Pure.
 """
 
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 STREAM_PATH: Final = "/api/realtime-voice/stream"
 RECOGNIZE_PATH: Final = "/api/realtime-voice/recognize"
@@ -31,17 +31,23 @@ def recognize_url(given: str) -> str:
     return _address(given, RECOGNIZE_PATH, _HTTP_SCHEMES)
 
 
-def _address(given: str, wanted_path: str, schemes: dict[str, str]) -> str:
+def split(given: str) -> SplitResult:
+    """The parts of a URL that has a scheme of ours, a host, and a port where it names one. Raises UrlError."""
     try:
         parts = urlsplit(given.strip())
-        port = parts.port  # raises ValueError when it is not a port
+        parts.port  # noqa: B018 - it raises for what is no number
     except ValueError as error:
         raise UrlError(f"{given!r} is not a URL: {error}") from None
     if parts.scheme not in _SCHEMES or not parts.hostname:
         raise UrlError(f"{given!r}: expected http://HOST[:PORT], https://HOST, ws://HOST[:PORT] or wss://HOST")
+    return parts
+
+
+def _address(given: str, wanted_path: str, schemes: dict[str, str]) -> str:
+    parts = split(given)
     if parts.username is not None or parts.query or parts.fragment:
         raise UrlError(f"{given!r}: expected no user, query or fragment (a token goes into --token)")
-    if port == 0:
+    if parts.port == 0:
         raise UrlError(f"{given!r}: port 0 cannot be dialed")
     path = parts.path.rstrip("/")
     if path and not path.endswith(wanted_path):

@@ -24,12 +24,18 @@ async def dial(url: str) -> trio.abc.Stream:
     Raises OSError, ssl.SSLError or trio.BrokenResourceError. Cancelled, it leaves nothing open. The caller closes.
     """
     parts = urlsplit(url)
-    secure = parts.scheme == "wss"
     host = parts.hostname or ""
-    stream = await trio.open_tcp_stream(host, parts.port or (443 if secure else 80))
-    if not secure:
-        return stream
-    encrypted = TlsStream(stream, tls_context(), host)
+    if parts.scheme != "wss":
+        return await trio.open_tcp_stream(host, parts.port or 80)
+    return await connect_tls(host, parts.port or 443, tls_context())
+
+
+async def connect_tls(host: str, port: int, tls: ssl.SSLContext, address: str | None = None) -> TlsStream:
+    """A TLS connection whose certificate was checked for `host`, dialed at `address` where that is given.
+
+    Raises, and is cancelled, as `dial`. The caller closes.
+    """
+    encrypted = TlsStream(await trio.open_tcp_stream(address or host, port), tls, host)
     try:
         await encrypted.do_handshake()  # now, so that a bad certificate is said to be one
     except BaseException:

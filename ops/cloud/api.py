@@ -1,13 +1,11 @@
 """CloudBase's APIs, called through the Tencent SDK: one call at a time, and each with a deadline.
 
 The commands wait for the cloud and do nothing beside that, so they are plain blocking code, in the main thread, where
-Ctrl-C ends them. The SDK signs and sends, and its models say whether a request is one. Not used of it, for the
-reasons that `service.recognizer.sentence` gives: its retryer, its region breaker, its proxy rule for this machine, its
-debug log, `.netrc`, and its reading of the answers (which believes the content type).
+Ctrl-C ends them. The SDK signs and sends (`service.recognizer.sdk` says what of it is not used), and its models say
+whether a request is one.
 """
 
 import json
-import logging
 import os
 import re
 import time
@@ -20,8 +18,6 @@ from urllib.parse import urlsplit
 import msgspec
 from tencentcloud.common.credential import Credential
 from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentCloudSDKException
-from tencentcloud.common.profile.client_profile import ClientProfile
-from tencentcloud.common.profile.http_profile import HttpProfile
 from tencentcloud.tcb.v20180608 import models as tcb_models
 from tencentcloud.tcb.v20180608.tcb_client import TcbClient
 from tencentcloud.tcbr.v20220217 import models as tcbr_models
@@ -30,6 +26,7 @@ from tencentcloud.tcbr.v20220217.tcbr_client import TcbrClient
 from ops.cloud import answers, exits
 from ops.cloud.exits import CloudError, Refused
 from ops.cloud.refusals import GARBLED, NO_ANSWER, is_not_found, is_transient, refused
+from service.recognizer.sdk import new_client, silence_sdk
 
 DEFAULT_REGION: Final = "ap-shanghai"
 """Where CloudBase puts an environment unless told otherwise, and what its CLI uses."""
@@ -128,7 +125,7 @@ class Cloud:
         self.account = account
         self.env_id = env_id
         self._clients: dict[str, Any] = {}
-        logging.getLogger("tencentcloud_sdk_common").disabled = True  # it would log headers and environments
+        silence_sdk()
 
     def ask(self, action: str, answer: type[_Answer], **fields: Any) -> _Answer:
         """Call an action that changes nothing; tried again where that may help."""
@@ -224,22 +221,11 @@ class Cloud:
 
     def _new_client(self, product: str) -> Any:
         account = self.account
-        parts = urlsplit(account.endpoint or f"https://{product}.tencentcloudapi.com")
-        # The endpoint without its scheme: it goes into the Host header and the signature as it is written here.
-        http = HttpProfile(protocol=parts.scheme, endpoint=parts.netloc, reqTimeout=TIMEOUTS_S)
-        profile = ClientProfile(httpProfile=http, disable_region_breaker=True)
+        url = account.endpoint or f"https://{product}.tencentcloudapi.com"
         credential = Credential(account.secret_id, account.secret_key, account.token or None)
-        client = (TcbClient if product == "tcb" else TcbrClient)(credential, account.region, profile)
-        client._check_error = _unchecked
-        connection = client.request.conn
-        connection._session.trust_env = False
-        if is_loopback(parts.hostname or ""):
-            connection.proxy = None
-        return client
-
-
-def _unchecked(response: object) -> None:
-    """Instead of the SDK's test for errors; `_call` looks at every answer."""
+        kind = TcbClient if product == "tcb" else TcbrClient
+        is_here = is_loopback(urlsplit(url).hostname or "")
+        return new_client(kind, credential, account.region, url, TIMEOUTS_S, is_proxied=not is_here)
 
 
 def cloud_from(arguments: Any) -> Cloud:

@@ -1,9 +1,8 @@
 """From what an operator types to the target. Pure."""
 
 from typing import Final
-from urllib.parse import urlsplit
 
-from loadtest.urls import STREAM_PATH, UrlError
+from loadtest.urls import STREAM_PATH, UrlError, split
 from ops.doctor.stage import Target
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
@@ -18,17 +17,12 @@ def target_of(given: str) -> Target:
 
     Raises UrlError for what is none: a query string too, since a token must never travel there.
     """
-    try:
-        parts = urlsplit(given.strip())
-        port = parts.port  # raises ValueError when it is not a port
-    except ValueError as error:
-        raise UrlError(f"{given!r} is not a URL: {error}") from None
-    if parts.scheme not in _SCHEMES or not parts.hostname:
-        raise UrlError(f"{given!r}: expected http://HOST[:PORT], https://HOST, ws://HOST[:PORT] or wss://HOST")
+    parts = split(given)
+    host, port = parts.hostname or "", parts.port
     if parts.username is not None or parts.query or parts.fragment:
-        raise UrlError(f"{parts.scheme}://{parts.hostname}: expected no user, query or fragment (a token: --token)")
-    if not _is_name(parts.hostname):
-        raise UrlError(f"{parts.scheme}://{parts.hostname}: expected a host name, its parts of 1 to 63 characters")
+        raise UrlError(f"{parts.scheme}://{host}: expected no user, query or fragment (a token: --token)")
+    if not _is_name(host):
+        raise UrlError(f"{parts.scheme}://{host}: expected a host name, its parts of 1 to 63 characters")
     if port == 0:
         raise UrlError(f"{given!r}: port 0 cannot be dialed")
     if not (given.isascii() and given.strip().isprintable() and " " not in given.strip()):
@@ -37,7 +31,7 @@ def target_of(given: str) -> Target:
     prefix = parts.path.rstrip("/").removesuffix(STREAM_PATH).rstrip("/")
     return Target(
         scheme=scheme,
-        host=parts.hostname,
+        host=host,
         port=port or (HTTPS_PORT if scheme == "https" else HTTP_PORT),
         prefix=prefix,
     )

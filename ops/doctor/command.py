@@ -4,14 +4,13 @@ import argparse
 import os
 import ssl
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import trio
 
-from loadtest.tokens import TokenError, checked, mint, secret_of
+from loadtest.tokens import TokenError, checked
 from loadtest.urls import UrlError
 from ops.doctor import stages_network, stages_stream
 from ops.doctor.address import DEFAULT_URL, HTTP_PORT, HTTPS_PORT, base_url, target_of
@@ -20,8 +19,9 @@ from ops.doctor.finding import Finding, exit_code
 from ops.doctor.report import Report, as_json
 from ops.doctor.runner import examine
 from ops.doctor.stage import Context, Stage
+from ops.doctor.stages_stream.reaching import token_of
 from service.recognizer.child import local_recognizer_available
-from service.settings import AuthMode, Settings, SettingsError
+from service.settings import Settings, SettingsError
 
 STAGES: Final[tuple[Stage, ...]] = (*stages_network.STAGES, *stages_stream.STAGES, *stages_network.LAST)
 _USAGE: Final = 2
@@ -92,9 +92,9 @@ def context_of(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Con
         raise UsageError("--http-port: expected 1 to 65535")
     settings, problems = _settings(environ) if arguments.local else (None, ())
     target = target_of(arguments.url or _default_url(settings))
-    return Context(
+    context = Context(
         target=target,
-        token=_token(arguments, environ, settings),
+        token=_token(arguments, environ),
         ca_file=arguments.ca_file,
         tls=_tls(arguments.ca_file) if target.is_secure else None,
         is_idle_wanted=arguments.idle or arguments.cloud,
@@ -103,6 +103,8 @@ def context_of(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Con
         settings_problems=problems,
         plain_port=_plain_port(arguments, is_secure=target.is_secure, port=target.port),
     )
+    context.token = token_of(context)
+    return context
 
 
 def chosen(stages: Sequence[Stage], *, only: Sequence[str] | None, skip: Sequence[str]) -> list[Stage]:
@@ -130,15 +132,11 @@ def _default_url(settings: Settings | None) -> str:
     return DEFAULT_URL
 
 
-def _token(arguments: argparse.Namespace, environ: Mapping[str, str], settings: Settings | None) -> str | None:
+def _token(arguments: argparse.Namespace, environ: Mapping[str, str]) -> str | None:
+    """The one that is given."""
     if arguments.token:
         return checked(arguments.token, "--token")
-    if environ.get("TOKEN"):
-        return checked(environ["TOKEN"], "TOKEN")
-    secret = secret_of(environ)
-    if settings is not None and settings.auth_mode is AuthMode.TOKEN and secret:
-        return mint(secret, "doctor", 0, int(time.time()))
-    return None
+    return checked(environ["TOKEN"], "TOKEN") if environ.get("TOKEN") else None
 
 
 def _tls(ca_file: Path | None) -> ssl.SSLContext:

@@ -4,10 +4,7 @@
 status and drop the headers and the body, which tell who refused, and why.
 """
 
-import base64
 import contextlib
-import hashlib
-import os
 import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,10 +13,11 @@ from typing import Final
 import h11
 import trio
 from websockets.protocol import Side
+from websockets.utils import accept_key, generate_key
 
 from ops.doctor.address import host_header
 from ops.doctor.stage import Context
-from service.tls_stream import TlsStream
+from service.dialing import connect_tls
 from service.websocket.websocket import WebSocket, WebSocketEnded
 from service.websocket.wire import Wire
 
@@ -31,7 +29,6 @@ MAX_MESSAGE_BYTES: Final = 2**20
 _BODY_S: Final = 2.0
 _SEND_S: Final = 5.0
 _CLOSE_S: Final = 1.0
-_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 _READ_BYTES: Final = 65536
 _SWITCHING: Final = 101
 
@@ -106,7 +103,7 @@ async def get(
     With `plain_port` the request goes there without TLS. Takes ANSWER_S at most, or `limit_s`. Raises NoAnswer.
     Cancelled, it leaves nothing open.
     """
-    headers = _upgrade_headers(_new_key(), (), with_deflate=False) if upgrade else [("Connection", "close")]
+    headers = _upgrade_headers(generate_key(), (), with_deflate=False) if upgrade else [("Connection", "close")]
     async with _asked(context, path, headers, plain_port, limit_s) as (answer, _, _):
         return answer
 
@@ -121,34 +118,20 @@ async def upgraded(
     limit_s: float | None = None,
 ) -> AsyncIterator[Opened | Answer]:
     """The WebSocket at a path, or the answer that refused it. Raises NoAnswer. Closed at the end."""
-    key = _new_key()
+    key = generate_key()
     headers = _upgrade_headers(key, subprotocols, with_deflate=with_deflate)
     async with _asked(context, path, headers, None, limit_s) as (answer, stream, early):
         if answer.status != _SWITCHING:
             yield answer
             return
-        expected = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest()).decode()
-        opened = Opened(answer, stream, early, is_key_right=answer.header("sec-websocket-accept") == expected)
+        is_key_right = answer.header("sec-websocket-accept") == accept_key(key)
+        opened = Opened(answer, stream, early, is_key_right=is_key_right)
         try:
             yield opened
         finally:
             if opened.is_key_right:
                 with trio.move_on_after(_CLOSE_S, shield=True):
                     await opened.close()
-
-
-async def connect_tls(host: str, port: int, tls: ssl.SSLContext, address: str | None = None) -> TlsStream:
-    """A TLS connection whose certificate was checked for `host`, dialed at `address` where that is given.
-
-    Raises OSError, ssl.SSLError or trio.BrokenResourceError. Cancelled, it leaves nothing open. The caller closes.
-    """
-    encrypted = TlsStream(await trio.open_tcp_stream(address or host, port), tls, host)
-    try:
-        await encrypted.do_handshake()
-    except BaseException:
-        await trio.aclose_forcefully(encrypted)
-        raise
-    return encrypted
 
 
 def path_of(context: Context, path: str) -> str:
@@ -234,16 +217,12 @@ def _explained(limit_s: float) -> Iterator[None]:
         raise NoAnswer("refused" if is_refused else "unreachable", str(error)) from None
 
 
-def _new_key() -> bytes:
-    return base64.b64encode(os.urandom(16))
-
-
-def _upgrade_headers(key: bytes, subprotocols: Sequence[str], *, with_deflate: bool) -> list[tuple[str, str]]:
+def _upgrade_headers(key: str, subprotocols: Sequence[str], *, with_deflate: bool) -> list[tuple[str, str]]:
     headers = [
         ("Connection", "Upgrade"),
         ("Upgrade", "websocket"),
         ("Sec-WebSocket-Version", "13"),
-        ("Sec-WebSocket-Key", key.decode()),
+        ("Sec-WebSocket-Key", key),
     ]
     if subprotocols:
         headers.append(("Sec-WebSocket-Protocol", ", ".join(subprotocols)))

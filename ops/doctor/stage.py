@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ops.doctor.finding import Finding, Text
+from service.recognizer.sentence import is_loopback
 from service.settings import Settings
 
 STAGE_LIMIT_S: Final = 20.0
@@ -30,7 +31,7 @@ class Target:
     @property
     def is_loopback(self) -> bool:
         """Whether it is this machine: TLS, domain and mini-program stages do not apply then."""
-        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+        return is_loopback(self.host)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -31,7 +31,6 @@ class Breaker:
     def __init__(self) -> None:
         self._circuit = Circuit()
         self._last = ""
-        self._opened = trio.Event()
         self._changed = trio.Event()
 
     @property
@@ -126,8 +125,7 @@ class Breaker:
     async def wait_open(self) -> None:
         """Return when it is open."""
         while self._circuit.state is not State.OPEN:
-            self._opened = trio.Event()
-            await self._opened.wait()
+            await self._changed.wait()
 
     @property
     def probe_from(self) -> float:
@@ -166,10 +164,8 @@ class Breaker:
             last=self._last if circuit.failures else None,
             pause_ms=round(1000 * circuit.pause_s) if is_open else None,
         )
-        if is_open:
-            self._opened.set()
 
     def _wake(self) -> None:
-        """Have those look again who wait until they may dial."""
+        """Have those look again who wait for another state, or for their turn."""
         self._changed.set()
         self._changed = trio.Event()

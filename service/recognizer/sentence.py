@@ -11,7 +11,6 @@ of. What is switched off or gone around in the SDK, and why (measured with 3.1.1
 * its test for errors, which looks at the content type (see `tencent_api.decode_answer`).
 """
 
-import logging
 import random
 from collections import deque
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from service.groups import leaves
 from service.recognizer.conversion import available_decoder
 from service.recognizer.preparation import Decode, Prepared, Upload, prepare
 from service.recognizer.rate import Rate
+from service.recognizer.sdk import new_client, silence_sdk
 from service.recognizer.splitting import Sentence, join
 from service.recognizer.target import RecognizerDirectory, RecognizerTarget
 from service.recognizer.tencent_api import (
@@ -108,7 +108,7 @@ class SentenceRecognizer:
         self.conversion_threads = trio.CapacityLimiter(CONVERSION_THREADS)
         self._idle_clients: deque[tuple[str, Any]] = deque(maxlen=self._limits.call_threads)
         """Clients that nobody uses, with their address. One is used by one thread at a time."""
-        _silence_sdk()
+        silence_sdk()
 
     async def recognize(self, upload: Upload, options: Options) -> Recognized:
         """The words of an upload. Raises StreamFailed.
@@ -232,29 +232,11 @@ def _credential(credentials: TencentCredentials) -> Any:
 
 def _new_client(api_url: str, timeouts_s: tuple[float, float]) -> Any:
     from tencentcloud.asr.v20190614.asr_client import AsrClient
-    from tencentcloud.common.profile.client_profile import ClientProfile
-    from tencentcloud.common.profile.http_profile import HttpProfile
 
-    parts = urlsplit(api_url)
-    # The endpoint without its scheme: it goes into the Host header and the signature as it is written here.
-    http = HttpProfile(protocol=parts.scheme, endpoint=parts.netloc, reqTimeout=timeouts_s)
-    client = AsrClient(None, "", ClientProfile(httpProfile=http, disable_region_breaker=True))
-    client._check_error = _unchecked
-    connection = client.request.conn
-    connection._session.trust_env = False
-    if is_loopback(parts.hostname or ""):
-        connection.proxy = None
-    return client
-
-
-def _unchecked(response: object) -> None:
-    """Instead of the SDK's test for errors, which believes the content type; `decode_answer` looks at every answer."""
+    is_here = is_loopback(urlsplit(api_url).hostname or "")
+    return new_client(AsrClient, None, "", api_url, timeouts_s, is_proxied=not is_here)
 
 
 def is_loopback(host: str) -> bool:
     """Whether a host name or address is this machine: never behind a proxy."""
     return host in ("localhost", "::1") or host.startswith("127.")
-
-
-def _silence_sdk() -> None:
-    logging.getLogger("tencentcloud_sdk_common").disabled = True

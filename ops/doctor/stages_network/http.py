@@ -18,7 +18,8 @@ SLOW_S: Final = 3.0
 _PAUSES_S: Final = (1.0,)
 _CLOUD_PAUSES_S: Final = (1.0, 4.0, 10.0)
 """Before asking again where a platform may be starting an instance."""
-_UNAVAILABLE: Final = frozenset({502, 503, 504})
+UNAVAILABLE: Final = frozenset({502, 503, 504})
+"""Answers that may be over when an instance has started."""
 _CLOUD: Final = frozenset({Answerer.FRONT_DOOR, Answerer.CONTAINER})
 _MAX_SHOWN: Final = 160
 _TITLE: Final = re.compile(r"<title>([^<]*)</title>", re.IGNORECASE)
@@ -58,7 +59,7 @@ def judge(
     behind_zh = f"（经由 {front}）" if front else ""
     version = facts.get("version") or "?"
     if health.status != HTTPStatus.OK:
-        if health.status in _UNAVAILABLE:
+        if health.status in UNAVAILABLE:
             causes = unavailable_causes(health)
         else:
             causes = ("prefix_passed_on", "path_rewritten") if has_prefix else ("path_rewritten", "prefix_stripped")
@@ -100,7 +101,7 @@ def _not_the_gateway(health: Answer, facts: dict[str, Fact]) -> Finding:
     elif HTTPStatus.MULTIPLE_CHOICES <= health.status < HTTPStatus.BAD_REQUEST:
         causes = redirect_causes(health)
         facts = facts | {"location": printable(health.header("location"))}
-    elif health.status in _UNAVAILABLE:
+    elif health.status in UNAVAILABLE:
         causes = unavailable_causes(health)
     elif health.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         causes = ("access_denied",)
@@ -133,7 +134,7 @@ async def _patiently(context: Context, path: str) -> tuple[Answer | NoAnswer, in
         if isinstance(answer, NoAnswer):
             is_worth_it = answer.kind in ("timeout", "closed")
         else:
-            is_worth_it = answer.status in _UNAVAILABLE
+            is_worth_it = answer.status in UNAVAILABLE
             if tries == 1 and is_worth_it and answerer(answer) in _CLOUD and not context.target.is_loopback:
                 pauses = list(_CLOUD_PAUSES_S)
         if not is_worth_it or not pauses:

@@ -8,9 +8,9 @@ from typing import Final
 import trio
 from cryptography import x509
 
-from ops.doctor.exchange import connect_tls
 from ops.doctor.finding import Fact, Finding, Text, Verdict
 from ops.doctor.stage import Context, Stage
+from service.dialing import connect_tls
 from service.tls_stream import TlsStream
 
 EXPIRES_SOON_DAYS: Final = 21

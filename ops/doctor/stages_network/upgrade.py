@@ -11,20 +11,19 @@ from ops.doctor.answerer import NAMES, answerer, envelope_of
 from ops.doctor.exchange import ANSWER_S, Answer, NoAnswer, Opened, get, path_of, upgraded
 from ops.doctor.finding import Fact, Finding, Text, Verdict
 from ops.doctor.stage import Context, Stage
-from ops.doctor.stages_network.http import SLOW_S, shown
+from ops.doctor.stages_network.http import SLOW_S, UNAVAILABLE, shown
 from ops.doctor.upgrade_verdict import Surroundings, causes_of, silence_causes
 
 ECHO_PATH: Final = "/test-ws"
 SUBPROTOCOL: Final = "voice.v1"
 _PAUSE_S: Final = 2.0
-_UNAVAILABLE: Final = frozenset({502, 503, 504})
 
 
 async def _upgrade(context: Context) -> Finding:
     path = path_of(context, ECHO_PATH)
     first, first_s = await _try(context, path, ())
     is_late = isinstance(first, NoAnswer) and first.kind in ("timeout", "closed")
-    if is_late or (isinstance(first, Answer) and first.status in _UNAVAILABLE):
+    if is_late or (isinstance(first, Answer) and first.status in UNAVAILABLE):
         await trio.sleep(_PAUSE_S)
         second, second_s = await _try(context, path, ())
         if isinstance(second, Opened):

@@ -7,10 +7,10 @@ from typing import Final
 
 import trio
 
-from ops.doctor.exchange import connect_tls
 from ops.doctor.finding import Fact, Finding, Text
 from ops.doctor.stage import Context, Stage, Target
 from ops.doctor.stages_stream.issues import Issue, failed, finding_of, skipped, warned
+from service.dialing import connect_tls
 
 HANDSHAKE_S: Final = 8.0
 HTTPS_PORT: Final = 443

@@ -14,9 +14,8 @@ from loadtest.tokens import mint
 from loadtest.urls import STREAM_PATH
 from ops.doctor import exchange
 from ops.doctor.address import base_url
-from ops.doctor.exchange import connect_tls
 from ops.doctor.stage import Context, Target
-from service.dialing import dial
+from service.dialing import connect_tls, dial
 from service.settings import AuthMode
 
 GET_S: Final = 5.0

@@ -6,12 +6,11 @@ from urllib.parse import urlsplit
 
 import trio
 
-from ops.doctor.exchange import connect_tls
 from ops.doctor.finding import Fact, Finding, Text
 from ops.doctor.stage import Context, Stage, Target
 from ops.doctor.stages_stream.issues import Issue, failed, finding_of, skipped
 from ops.doctor.stages_stream.reaching import get
-from service.dialing import tls_context
+from service.dialing import connect_tls, tls_context
 from service.settings import RecognizerKind
 
 CONNECT_S: Final = 5.0
