@@ -18,8 +18,7 @@ from loadtest.speaker import Call, place_call
 from loadtest.urls import stream_url
 from loadtest.wav import Speech
 from service.localasr.coded_audio import coded_pcm, silence
-from tests.process.test_server import TENCENT
-from tests.support.processes import Program, gateway, scripted_recognizer
+from tests.support.processes import ACCOUNT_SETTINGS, Program, gateway, scripted_recognizer
 
 SENTENCES = 7
 GAP_MS = 1300
@@ -80,7 +79,7 @@ async def talk_through(url: str, stop: signal.Signals, old: Program, successor: 
 async def replaced(recognizer: str, port: int) -> AsyncIterator[tuple[Program, str, trio.Event]]:
     """A gateway, and another one at its address as soon as the event is set."""
     ended = trio.Event()
-    settings = {"TENCENT_ASR_URL": recognizer, "PORT": str(port), **TENCENT}
+    settings = {"TENCENT_ASR_URL": recognizer, "PORT": str(port), **ACCOUNT_SETTINGS}
 
     async def succeed() -> None:
         await ended.wait()

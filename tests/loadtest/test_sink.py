@@ -11,8 +11,7 @@ import trustme
 
 from loadtest.sink.command import GATEWAY, RECOGNIZER, caution
 from tests.loadtest.sink_support import sink, sound
-from tests.process.test_server import TENCENT
-from tests.support.processes import gateway, program
+from tests.support.processes import ACCOUNT_SETTINGS, gateway, program
 from tests.support.wire_phone import WirePhone, connected, unstarted
 
 PCM_PER_WORD = sound(6400)  # 200 ms at 16 kHz
@@ -90,7 +89,7 @@ async def test_a_phone_that_is_refused_or_leaves() -> None:
 async def test_the_real_gateway_relays_to_the_recognizer(engine: str) -> None:
     async with (
         sink("--as", "recognizer") as (_, recognizer_url),
-        gateway(TENCENT_ASR_URL=recognizer_url, **TENCENT) as (_, url),
+        gateway(TENCENT_ASR_URL=recognizer_url, **ACCOUNT_SETTINGS) as (_, url),
         connected(url, engineType=engine, wordInfo=1) as phone,
     ):
         word = PCM_PER_WORD if engine == "16k_zh" else PCM_PER_WORD[:3200]
@@ -116,7 +115,7 @@ async def test_the_real_gateway_relays_to_the_recognizer(engine: str) -> None:
 async def test_the_recognizer_refuses_mp3_and_the_gateway_says_so() -> None:
     async with (
         sink() as (_, recognizer_url),
-        gateway(TENCENT_ASR_URL=recognizer_url, **TENCENT) as (_, url),
+        gateway(TENCENT_ASR_URL=recognizer_url, **ACCOUNT_SETTINGS) as (_, url),
         unstarted(url) as phone,
     ):
         await phone.say(type="start", voiceFormat="mp3")
@@ -132,7 +131,7 @@ async def test_over_tls(tmp_path: Path) -> None:
     authority.cert_pem.write_to_path(root)
     async with sink("--tls", certificate, key) as (_, recognizer_url):
         assert recognizer_url.startswith("wss://127.0.0.1:")
-        settings = {"TENCENT_ASR_URL": recognizer_url, "SSL_CERT_FILE": root, **TENCENT}
+        settings = {"TENCENT_ASR_URL": recognizer_url, "SSL_CERT_FILE": root, **ACCOUNT_SETTINGS}
         async with gateway(**settings) as (_, url), connected(url) as phone:
             await phone.talk_at_once(PCM_PER_WORD * 3)
             assert (await stopped(phone))["text"] == words(0, 3)

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 import signal
 import ssl
 import stat
@@ -20,13 +19,10 @@ from ops.edge.control import Answer, NotRunning, controlled, default_state_file,
 from ops.edge.faults import FAULTS
 from ops.edge.programs import EdgeError
 from ops.edge.rendering import TEMPLATES, filled
+from tests.support.front_door import needs_haproxy, needs_nginx
 from tests.support.processes import ROOT, Program, children, environment, program, wait_gone
 
 HANG_S = 60
-needs_the_programs = pytest.mark.skipif(
-    None in [shutil.which(name, path="/usr/sbin:/usr/bin:/usr/local/sbin") for name in ("nginx", "haproxy")],
-    reason="nginx or haproxy is not installed",
-)
 
 
 async def ops(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
@@ -54,7 +50,8 @@ async def edge_up(state: Path, *arguments: str) -> AsyncIterator[tuple[Program, 
                 await wait_gone(*pids)
 
 
-@needs_the_programs
+@needs_nginx
+@needs_haproxy
 async def test_up_roll_and_end(tmp_path: Path) -> None:
     state = tmp_path / "state.json"
     with trio.fail_after(HANG_S):
@@ -82,7 +79,8 @@ async def test_up_roll_and_end(tmp_path: Path) -> None:
         assert b"no edge runs" in late.stderr
 
 
-@needs_the_programs
+@needs_nginx
+@needs_haproxy
 async def test_up_with_a_fault_and_nothing_to_roll(tmp_path: Path) -> None:
     state = tmp_path / "state.json"
     with trio.fail_after(HANG_S):
@@ -100,7 +98,8 @@ async def test_up_with_a_fault_and_nothing_to_roll(tmp_path: Path) -> None:
             await wait_gone(*workers)
 
 
-@needs_the_programs
+@needs_nginx
+@needs_haproxy
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
 async def test_nothing_is_left_running(tmp_path: Path, number: signal.Signals) -> None:
     # Killed: its servers learn it from a pipe. SIGHUP: the terminal was closed.
@@ -115,7 +114,8 @@ async def test_nothing_is_left_running(tmp_path: Path, number: signal.Signals) -
             await wait_gone(*servers)
 
 
-@needs_the_programs
+@needs_nginx
+@needs_haproxy
 async def test_a_signal_ends_it_while_it_starts(tmp_path: Path) -> None:
     with trio.fail_after(HANG_S):
         arguments = ("--state", str(tmp_path / "state.json"), "--replicas", "2", "--recognizer", "ws://127.0.0.1:1")

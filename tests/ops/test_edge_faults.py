@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import shutil
 import ssl
 from collections.abc import AsyncIterator
 from functools import partial
@@ -17,15 +16,10 @@ from ops.edge.faults import FAULTS, fault_named
 from ops.edge.programs import EdgeError
 from tests.conftest import NOT_HERE
 from tests.support.edge import Running, make_deps, running_edge
+from tests.support.front_door import needs_haproxy, needs_nginx
 
 HANG_S = 30
 VOICE = "/api/realtime-voice/stream"
-needs_nginx = pytest.mark.skipif(
-    shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin") is None, reason="nginx is not installed"
-)
-needs_haproxy = pytest.mark.skipif(
-    shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin") is None, reason="haproxy is not installed"
-)
 TLS_NAMES = ["expired", "wrong-name", "untrusted", "incomplete-chain", "old-tls"]
 UPGRADES = {
     "prefix-stripped": (404, "404"),

@@ -1,7 +1,6 @@
 """A fleet behind HAProxy: real replicas, killed and replaced."""
 
 import os
-import shutil
 import signal
 
 import pytest
@@ -10,14 +9,12 @@ import trio
 from ops.edge.balancer import servers_up
 from ops.edge.fleet import Fleet, RollFailed, fleet
 from ops.edge.programs import EdgeError, free_ports
+from tests.support.front_door import needs_haproxy
 from tests.support.processes import wait_gone
 from tests.support.stream_world import words
 from tests.support.wire_phone import connected
 
 HANG_S = 60
-needs_haproxy = pytest.mark.skipif(
-    shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin") is None, reason="haproxy is not installed"
-)
 
 
 async def say_a_word(url: str) -> str:

@@ -30,9 +30,8 @@ from tests.ops.k8s_builds import (
     settings,
     the,
 )
-from tests.process.test_server import TENCENT
 from tests.support.edge import get
-from tests.support.processes import ROOT, gateway
+from tests.support.processes import ACCOUNT_SETTINGS, ROOT, gateway
 
 ALL = pytest.mark.parametrize("name", BUILDS)
 IN_PRODUCTION = pytest.mark.parametrize("name", ["base", "overlays/example"])
@@ -41,7 +40,7 @@ EXIT_MARGIN_S = 10
 SECRET = {
     "JWT_SECRET": "0123456789abcdef0123456789abcdef",
     "METRICS_TOKEN": "metrics-token",
-    **{name: value for name, value in TENCENT.items() if name.startswith("TENCENT")},
+    **{name: value for name, value in ACCOUNT_SETTINGS.items() if name.startswith("TENCENT")},
 }
 SUFFIXES = {"Mi": 2**20, "Gi": 2**30, "m": 0.001, "": 1.0}
 

@@ -14,8 +14,8 @@ import trio
 from ops.dashboard import PATH, ROWS
 from ops.grafana_panels import SELECTOR
 from tests.ops.prometheus_world import RULES, Prometheus, needs_prometheus, prometheus
-from tests.process.test_server import SAMPLES, TENCENT
-from tests.support.processes import gateway, scripted_recognizer
+from tests.process.test_server import SAMPLES
+from tests.support.processes import ACCOUNT_SETTINGS, gateway, scripted_recognizer
 from tests.support.stream_world import words
 from tests.support.wire_phone import connected
 
@@ -48,7 +48,7 @@ async def test_the_dashboard_and_the_rules_under_load(tmp_path: Path) -> None:
                 METRICS_TOKEN=TOKEN,
                 TENCENT_ASR_URL=recognizer,
                 TENCENT_API_URL=recognizer.replace("ws://", "http://"),
-                **TENCENT,
+                **ACCOUNT_SETTINGS,
             ) as (service, url),
             prometheus(rendered(tmp_path, url.removeprefix("http://"))) as prom,
         ):

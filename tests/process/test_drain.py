@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 import pytest
 import trio
 
-from tests.process.test_server import TENCENT, needs_pocketsphinx
+from tests.process.test_server import needs_pocketsphinx
 from tests.support.edge import RejectedUpgrade, WsClient, get
 from tests.support.processes import (
+    ACCOUNT_SETTINGS,
     REAL_TIME_GUARD_S,
     ROOT,
     Program,
@@ -44,7 +45,7 @@ async def test_the_order() -> None:
     """Not ready → no upgrades, no `start` → `goaway` → finals → `stopped` → 1012 → exit 0."""
     async with (
         scripted_recognizer() as recognizer,
-        gateway(TENCENT_ASR_URL=recognizer, DRAIN_S="11", **TENCENT) as (running, url),
+        gateway(TENCENT_ASR_URL=recognizer, DRAIN_S="11", **ACCOUNT_SETTINGS) as (running, url),
         unstarted(url) as early,
         connected(url) as phone,
     ):
@@ -84,7 +85,7 @@ async def test_a_stream_that_cannot_be_settled_is_told_before_the_hard_end(tmp_p
     script.write_text(json.dumps({"faults": [{"do": "swallow_final"}]}))
     async with (
         scripted_recognizer(script) as recognizer,
-        gateway(TENCENT_ASR_URL=recognizer, DRAIN_S="2", **TENCENT) as (running, url),
+        gateway(TENCENT_ASR_URL=recognizer, DRAIN_S="2", **ACCOUNT_SETTINGS) as (running, url),
         connected(url) as phone,
     ):
         await phone.talk(words(1))
@@ -102,7 +103,7 @@ async def test_whoever_is_left_at_the_hard_end_is_closed_by_force(drain_s: str) 
     """An echo that nobody ends, a connection without a request, and a phone that answers no close."""
     async with (
         scripted_recognizer() as recognizer,
-        gateway(TENCENT_ASR_URL=recognizer, DRAIN_S=drain_s, **TENCENT) as (running, url),
+        gateway(TENCENT_ASR_URL=recognizer, DRAIN_S=drain_s, **ACCOUNT_SETTINGS) as (running, url),
         await trio.open_tcp_stream("127.0.0.1", port_of(url)) as silent,
     ):
         echo = await WsClient.connect(port_of(url), "/test-ws?raw=1")

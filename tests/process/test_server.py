@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 import pytest
 import trio
 
-from service.localasr.signature import Credentials
 from tests.support.edge import get
 from tests.support.processes import (
+    ACCOUNT_SETTINGS,
     ROOT,
     children,
     children_running,
@@ -32,12 +32,6 @@ from tests.support.stream_world import words
 from tests.support.wire_phone import WirePhone, connected, unstarted
 
 SAMPLES = ROOT / "loadtest" / "samples"
-ACCOUNT = Credentials()
-TENCENT = {
-    "TENCENT_APP_ID": ACCOUNT.app_id,
-    "TENCENTCLOUD_SECRET_ID": ACCOUNT.secret_id,
-    "TENCENTCLOUD_SECRET_KEY": ACCOUNT.secret_key,
-}
 needs_pocketsphinx = pytest.mark.skipif(
     importlib.util.find_spec("pocketsphinx") is None, reason="needs the extra 'local'"
 )
@@ -104,7 +98,7 @@ async def test_a_killed_recognizer_comes_back() -> None:
 async def test_a_recognizer_at_an_address() -> None:
     async with (
         scripted_recognizer() as recognizer,
-        gateway(TENCENT_ASR_URL=recognizer, **TENCENT) as (_, url),
+        gateway(TENCENT_ASR_URL=recognizer, **ACCOUNT_SETTINGS) as (_, url),
         connected(url, wordInfo=1) as phone,
     ):
         await phone.talk(words(1, 2))
@@ -117,7 +111,7 @@ async def test_a_recognizer_at_an_address() -> None:
 
 
 async def test_wrong_credentials() -> None:
-    wrong = TENCENT | {"TENCENTCLOUD_SECRET_KEY": "this is not the key"}
+    wrong = ACCOUNT_SETTINGS | {"TENCENTCLOUD_SECRET_KEY": "this is not the key"}
     async with (
         scripted_recognizer() as recognizer,
         gateway(TENCENT_ASR_URL=recognizer, **wrong) as (running, url),
@@ -164,7 +158,7 @@ async def test_each_fault_of_the_script_is_healed_or_told(tmp_path: Path) -> Non
     script.write_text(json.dumps({"result_delay_ms": 20, "final_delay_ms": 100, "faults": faults}))
     async with (
         scripted_recognizer(script) as recognizer,
-        gateway(TENCENT_ASR_URL=recognizer, **TENCENT) as (running, url),
+        gateway(TENCENT_ASR_URL=recognizer, **ACCOUNT_SETTINGS) as (running, url),
     ):
         for fault, _, _ in HEALED:
             async with unstarted(url) as phone:
@@ -213,7 +207,7 @@ async def test_a_second_signal_forces_the_end(number: signal.Signals) -> None:
     """A stream whose phone does not answer holds up the first one."""
     async with (
         scripted_recognizer() as recognizer,
-        gateway(TENCENT_ASR_URL=recognizer, DRAIN_S="60", **TENCENT) as (running, url),
+        gateway(TENCENT_ASR_URL=recognizer, DRAIN_S="60", **ACCOUNT_SETTINGS) as (running, url),
         connected(url),
     ):
         for _ in range(5):
@@ -259,19 +253,19 @@ async def test_settings_that_cannot_be_used() -> None:
 
 
 async def test_check_prints_no_secret() -> None:
-    async with program("service", "--check", JWT_SECRET="j" * 40, **TENCENT) as running:
+    async with program("service", "--check", JWT_SECRET="j" * 40, **ACCOUNT_SETTINGS) as running:
         assert running.process.stdout is not None
         said = b"".join([data async for data in running.process.stdout]).decode()
         assert await running.process.wait() == 0
     assert "JWT_SECRET=(set, 40 characters)" in said
     assert "j" * 40 not in said
-    assert ACCOUNT.secret_key not in said
+    assert ACCOUNT_SETTINGS["TENCENTCLOUD_SECRET_KEY"] not in said
 
 
 async def test_an_address_in_use() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        async with program("service", HOST="127.0.0.1", PORT=str(port), AUTH_MODE="off", **TENCENT) as running:
+        async with program("service", HOST="127.0.0.1", PORT=str(port), AUTH_MODE="off", **ACCOUNT_SETTINGS) as running:
             assert await running.process.wait() == 1
             await trio.sleep(0.1)
     assert b"could not start" in running.errors
@@ -285,7 +279,7 @@ async def test_under_plain_hypercorn() -> None:
         scripted_recognizer() as recognizer,
         program(
             "hypercorn", "--worker-class", "trio", "--bind", f"127.0.0.1:{port}", "service.asgi:app",
-            AUTH_MODE="off", TENCENT_ASR_URL=recognizer, **TENCENT,
+            AUTH_MODE="off", TENCENT_ASR_URL=recognizer, **ACCOUNT_SETTINGS,
         ) as running,
     ):  # fmt: skip
         while True:

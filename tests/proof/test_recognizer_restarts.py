@@ -15,10 +15,9 @@ from typing import Any, Final
 import pytest
 import trio
 
-from service.localasr.signature import Credentials
 from tests.support import processes
 from tests.support.mortal_recognizer import MortalRecognizer, mortal_recognizer
-from tests.support.processes import Program, gateway
+from tests.support.processes import ACCOUNT_SETTINGS, Program, gateway
 from tests.support.stream_world import coded_pcm, silence
 from tests.support.wire_phone import BYTES_PER_MS, WirePhone, connected
 
@@ -36,8 +35,6 @@ GUARD_S: Final = 60 + 5 * TALK_S
 """Against hanging. A stream catches up at twice the speed of speech, and is settled within seconds then."""
 MAX_WORD_VALUES: Final = 32_767 // 50
 """Each person has words of their own."""
-
-ACCOUNT = Credentials()
 
 
 @dataclass(frozen=True)
@@ -139,10 +136,8 @@ async def test_recognizer_restarts(capsys: pytest.CaptureFixture[str], monkeypat
         mortal_recognizer() as recognizer,
         gateway(
             TENCENT_ASR_URL=recognizer.url,
-            TENCENT_APP_ID=ACCOUNT.app_id,
-            TENCENTCLOUD_SECRET_ID=ACCOUNT.secret_id,
-            TENCENTCLOUD_SECRET_KEY=ACCOUNT.secret_key,
             MAX_LAG_MS="60000",  # a busy machine is another proof's matter
+            **ACCOUNT_SETTINGS,
         ) as (running, url),
     ):
         try:

@@ -11,7 +11,6 @@ one, word for word.
 import json
 import os
 import shlex
-import shutil
 import sys
 import wave
 from dataclasses import asdict
@@ -26,6 +25,7 @@ from ops.edge.control import Answer, controlled
 from ops.edge.fleet import Fleet, fleet
 from service.localasr.coded_audio import coded_pcm, silence
 from tests.loadtest.run_support import Ended, code_of, run
+from tests.support.front_door import needs_haproxy
 
 RESTARTS: Final = int(os.environ.get("PROVE_RESTARTS", "1"))
 STREAMS: Final = 12 if RESTARTS == 1 else 100
@@ -47,12 +47,7 @@ OBJECTIVES: Final = (
     "extra_words == 0",
     "unanswered == 0",
 )
-pytestmark = [
-    pytest.mark.proof,
-    pytest.mark.skipif(
-        shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin") is None, reason="haproxy is not installed"
-    ),
-]
+pytestmark = [pytest.mark.proof, needs_haproxy]
 
 
 def write_clip(path: Path, first_word: int) -> None:

@@ -12,12 +12,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from service.localasr.signature import Credentials
 from tests.proof.attackers import Ended, Tally, assault
 from tests.proof.live_streams import live_streams
 from tests.proof.watch import Watch
 from tests.support import processes
-from tests.support.processes import Program, gateway, scripted_recognizer
+from tests.support.processes import ACCOUNT_SETTINGS, Program, gateway, scripted_recognizer
 
 SLICE: Final = 1500
 CONNECTIONS: Final = int(os.environ.get("PROVE_CONNECTIONS", SLICE))
@@ -35,8 +34,6 @@ MAX_WARNINGS_EACH: Final = 0.02
 more than one: a stranger who floods the port makes the log grow by one short line a connection at most."""
 MAX_LINE_BYTES: Final = 1000
 
-ACCOUNT = Credentials()
-
 
 @pytest.mark.proof
 async def test_survival(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,10 +46,8 @@ async def test_survival(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
         gateway(
             TENCENT_ASR_URL=recognizer,
             TENCENT_API_URL=recognizer.replace("ws:", "http:"),
-            TENCENT_APP_ID=ACCOUNT.app_id,
-            TENCENTCLOUD_SECRET_ID=ACCOUNT.secret_id,
-            TENCENTCLOUD_SECRET_KEY=ACCOUNT.secret_key,
             MAX_STREAM_S="36000",
+            **ACCOUNT_SETTINGS,
         ) as (running, url),
     ):
         port = urlsplit(url).port

@@ -3,33 +3,17 @@
 import pytest
 import trio
 
-from service.localasr.scripted import ScriptedEngine
-from service.localasr.server import Recognizer, RecognizerConfig
 from tests.support.coded_files import sample_pcm
-from tests.support.mp3_talk import FRAME_MS, frames_of, mp3_of
+from tests.support.mp3_talk import CLOCK, FRAME_MS, frames_of, mp3_of, speak
 from tests.support.recordings import id3
-from tests.support.stream_world import NOW_S, Phone, Script, World
+from tests.support.stream_world import World
 
 TALK = [frame.data for frame in frames_of(mp3_of(sample_pcm() * 2))]  # 5.6 s
 
 
-def clock_world(nursery: trio.Nursery) -> World:
-    world = World(nursery)
-    config = RecognizerConfig(script=Script(mode="clock"), wall_clock=lambda: NOW_S + trio.current_time())
-    world.recognizer = Recognizer(ScriptedEngine("clock"), config)
-    return world
-
-
-async def speak(phone: Phone, frames: list[bytes]) -> None:
-    """A frame of the recorder for each of the coding, in real time."""
-    for frame in frames:
-        phone.audio(frame)
-        await trio.sleep(FRAME_MS / 1000)
-
-
 @pytest.mark.parametrize("voice_format", ["mp3", 8, 6])
 async def test_a_talk(voice_format: str | int, nursery: trio.Nursery, autojump_clock: object) -> None:
-    world = clock_world(nursery)
+    world = World(nursery, CLOCK)
     async with world.phone(voiceFormat=voice_format) as phone:
         await speak(phone, TALK[:100])
         phone.say(type="stop")
@@ -49,7 +33,7 @@ async def test_a_talk(voice_format: str | int, nursery: trio.Nursery, autojump_c
 
 
 async def test_times_go_on_across_finalize_and_pauses(nursery: trio.Nursery, autojump_clock: object) -> None:
-    world = clock_world(nursery)
+    world = World(nursery, CLOCK)
     async with world.phone(voiceFormat="mp3", wordInfo=1) as phone:
         await speak(phone, TALK[:50])
         phone.audio(TALK[50][:100])
@@ -80,7 +64,7 @@ async def test_times_go_on_across_finalize_and_pauses(nursery: trio.Nursery, aut
 
 
 async def test_finalize_before_it_is_known_to_be_mp3(nursery: trio.Nursery, autojump_clock: object) -> None:
-    world = clock_world(nursery)
+    world = World(nursery, CLOCK)
     async with world.phone(voiceFormat=6, started=False) as phone:
         phone.say(type="start", voiceFormat=6)
         phone.audio(TALK[0][:200])
@@ -95,7 +79,7 @@ async def test_finalize_before_it_is_known_to_be_mp3(nursery: trio.Nursery, auto
 
 
 async def test_tags_and_garbage_are_dropped_and_counted(nursery: trio.Nursery, autojump_clock: object) -> None:
-    world = clock_world(nursery)
+    world = World(nursery, CLOCK)
     async with world.phone(voiceFormat="mp3") as phone:
         phone.audio(id3(1000) + b"".join(TALK[:20]))
         phone.audio(bytes(500) + b"".join(TALK[20:40]) + TALK[40][:7])
@@ -119,7 +103,7 @@ async def test_tags_and_garbage_are_dropped_and_counted(nursery: trio.Nursery, a
 async def test_what_is_refused(
     voice_format: str | int, data: bytes, message: str, nursery: trio.Nursery, autojump_clock: object
 ) -> None:
-    world = clock_world(nursery)
+    world = World(nursery, CLOCK)
     async with world.phone(voiceFormat=voice_format) as phone:
         phone.audio(data)
         error = await phone.hear("error")

@@ -2,15 +2,14 @@
 
 from array import array
 
+import msgspec
 import pytest
 import trio
 
-from service.localasr.scripted import ScriptedEngine
-from service.localasr.server import Recognizer, RecognizerConfig
 from tests.stream.test_resume import PCM, Listener
 from tests.support.coded_files import sample_pcm, wav
-from tests.support.mp3_talk import FRAME_MS, decoded, frames_of, mp3_of
-from tests.support.stream_world import BYTES_PER_MS, NOW_S, Fault, Phone, Script, World
+from tests.support.mp3_talk import CLOCK, FRAME_MS, decoded, frames_of, mp3_of, speak
+from tests.support.stream_world import BYTES_PER_MS, Fault, World
 
 FRAMES = [frame.data for frame in frames_of(mp3_of(sample_pcm() * 2))][:120]  # 4.32 s
 EARLY_FRAMES = 4
@@ -49,22 +48,6 @@ async def test_a_wav_goes_on_behind_another_header(
     other.assert_nothing_left()
 
 
-def clock_world(nursery: trio.Nursery, *faults: Fault) -> World:
-    """Its recognizer decodes mp3, and hears a word in each 400 ms."""
-    world = World(nursery)
-    script = Script(mode="clock", faults=faults)
-    world.recognizer = Recognizer(
-        ScriptedEngine("clock"), RecognizerConfig(script=script, wall_clock=lambda: NOW_S + trio.current_time())
-    )
-    return world
-
-
-async def speak(phone: Phone, frames: list[bytes]) -> None:
-    for frame in frames:
-        phone.audio(frame)
-        await trio.sleep(FRAME_MS / 1000)
-
-
 @pytest.mark.parametrize("voice_format", ["mp3", 8, 6])
 @pytest.mark.parametrize("faults", [(), (Fault("close", connection=1, at_ms=900),)])
 @pytest.mark.parametrize("early", [0, EARLY_FRAMES])
@@ -75,7 +58,8 @@ async def test_mp3_goes_on_at_a_frame(
     recognizer, too."""
     if faults and voice_format == 6:
         faults = (Fault("close", connection=2, at_ms=900),)  # the first one is ended when the bytes show mp3
-    one, other, listener = clock_world(nursery), clock_world(nursery, *faults), Listener(b"")
+    one, other = World(nursery, CLOCK), World(nursery, msgspec.structs.replace(CLOCK, faults=faults))
+    listener = Listener(b"")
     async with one.phone(voiceFormat=voice_format, wordInfo=1) as phone:
         await speak(phone, FRAMES[:75])
         listener.hear(phone.all("ready") + phone.all("result"))

@@ -4,10 +4,14 @@ import io
 from typing import Any
 
 import av
+import trio
 
 from service.stream.mp3 import Frame, Splitter
+from tests.support.stream_world import Phone, Script
 
 FRAME_MS = 36  # at 16 kHz
+CLOCK = Script(mode="clock")
+"""For a recognizer that decodes what it gets, and hears a word in each 400 ms."""
 
 
 def mp3_of(pcm: bytes, *, rate: int = 16000, channels: int = 1, bit_rate: int = 48000) -> bytes:
@@ -42,3 +46,10 @@ def decoded(frames: list[bytes]) -> list[bytes]:
         except av.FFmpegError:
             sounds.append(b"")
     return sounds
+
+
+async def speak(phone: Phone, frames: list[bytes]) -> None:
+    """A frame of the recorder for each of the coding, in real time."""
+    for frame in frames:
+        phone.audio(frame)
+        await trio.sleep(FRAME_MS / 1000)

@@ -154,9 +154,10 @@ class World:
         }
         self.settings = Settings(**chosen)
         self._nursery = nursery
+        script = script or Script()
         clock: Callable[[], float] = lambda: NOW_S + trio.current_time()  # noqa: E731
         self.recognizer = Recognizer(
-            ScriptedEngine("coded", capacity), RecognizerConfig(script=script or Script(), wall_clock=clock)
+            ScriptedEngine(script.mode, capacity), RecognizerConfig(script=script, wall_clock=clock)
         )
         made = Deps.from_settings(self.settings)
         self.dials = 0
