@@ -3,13 +3,14 @@
 #   make test    install, check, run every test
 #   make edge    the cloud's front door on this machine, before replicas of its own: make edge ARGS="--fault no-upgrade"
 # make prove runs the proofs at full size, some 30 minutes: PROVE_CONNECTIONS, PROVE_HISTORIES, PROVE_NETWORKS,
-# PROVE_SOAK_STREAMS, PROVE_RESTARTS and PROVE_RECOGNIZER_RESTARTS_S say how much, PROVE_SEED says which.
+# PROVE_SOAK_STREAMS, PROVE_RESTARTS, PROVE_RECOGNIZER_RESTARTS_S and PROVE_PHONE_SWITCHES say how much, PROVE_SEED which.
 PYTHON ?= python3
 PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.installed-runtime
 DEV := $(VENV)/.installed-dev
+NODE := tests/node/node_modules/.installed
 CODE := service ops loadtest tests
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-input --require-hashes
 UV_COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
@@ -34,19 +35,25 @@ $(DEV): $(RUNTIME) requirements-dev.lock
 
 .venv: $(RUNTIME)
 
+# The mini-program's checks and tests are in Node. Where there is no npm they are left out, and CI has it.
+$(NODE): tests/node/package.json tests/node/package-lock.json
+	@if command -v npm >/dev/null; then cd tests/node && npm ci --no-audit --no-fund --silent && touch node_modules/.installed; \
+		else echo "There is no npm: the mini-program is not checked."; test -z "$$NO_SKIPS"; fi
+
 serve: $(RUNTIME)
 	@HOST=127.0.0.1 PORT=$(PORT) AUTH_MODE=$${AUTH_MODE:-off} exec $(BIN)/python -m service
 
 # Many tests wait for real processes: with three workers on two CPUs they take half the time.
 TEST_WORKERS ?= 3
-test: $(DEV) check
+test: $(DEV) $(NODE) check
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal
 
 # Of what `make test` runs a slice. A proof has its own guard against hanging, so that of single tests is off.
-prove: $(DEV)
+prove: $(DEV) $(NODE)
 	PROVE_CONNECTIONS=$${PROVE_CONNECTIONS:-100000} PROVE_HISTORIES=$${PROVE_HISTORIES:-10000} \
 		PROVE_NETWORKS=$${PROVE_NETWORKS:-200} PROVE_SOAK_STREAMS=$${PROVE_SOAK_STREAMS:-10000} \
 		PROVE_RESTARTS=$${PROVE_RESTARTS:-10} PROVE_RECOGNIZER_RESTARTS_S=$${PROVE_RECOGNIZER_RESTARTS_S:-60} \
+		PROVE_PHONE_SWITCHES=$${PROVE_PHONE_SWITCHES:-10} \
 		$(BIN)/python -m pytest -m proof -o faulthandler_timeout=0
 
 ARGS ?= --replicas 2
@@ -56,12 +63,13 @@ edge: $(DEV)
 # Left out: ASYNC114 wants a list of every startable function, ASYNC124 forbids what Quart's routes and protocols must be,
 # ASYNC9 asks every async function for a checkpoint on every path, which is a rule for libraries. It takes 0.4 s for each
 # file, so files without a word of its subject are left out.
-check: $(DEV)
+check: $(DEV) $(NODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	grep -rlE --include='*.py' '\b(async|await|trio)\b' $(CODE) | xargs -n 40 -P $(TEST_WORKERS) \
 		$(BIN)/flake8-async --enable ASYNC1,ASYNC2,ASYNC3,ASYNC4 --disable ASYNC114,ASYNC124
 	$(BIN)/mypy
+	@if [ -e $(NODE) ]; then set -x; cd tests/node && npm run --silent check; fi
 
 # Every branch of the pure parts is tested without Trio.
 PURE := service/settings.py,service/failures.py,service/groups.py,service/text.py,service/edge/head.py,$\
@@ -88,4 +96,4 @@ lock: $(DEV)
 	$(UV_COMPILE) --extra local --extra loadtest --extra ops --extra dev --group pyproject.toml:build --output-file requirements-dev.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build *.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build *.egg-info tests/node/node_modules

@@ -5,6 +5,7 @@ from quart_trio import QuartTrio
 from service.deps import Deps
 from service.recognizer.sentence import SentenceRecognizer
 from service.web.answer import register_errors
+from service.web.console import register_console
 from service.web.echo import register_echo
 from service.web.health import register_health
 from service.web.recognize import register_recognize
@@ -20,6 +21,7 @@ def create_app(deps: Deps, recognizer: SentenceRecognizer | None = None) -> Quar
     app.request_class = LimitedRequest
     register_errors(app)
     register_health(app, deps)
+    register_console(app)
     register_echo(app, deps)
     register_voice(app, deps)
     register_recognize(app, deps, recognizer)

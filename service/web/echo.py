@@ -3,13 +3,13 @@
 from typing import Final, Protocol
 from urllib.parse import parse_qs
 
-import msgspec
 import trio
 from quart import websocket
 from quart_trio import QuartTrio
 
 from service.deps import Deps
 from service.stream.client import Client, ClientGone, ClientTooSlow
+from service.stream.protocol import Amount, ServerMessage
 from service.web.envelope import now_ms
 from service.web.websocket import QuartClient
 
@@ -20,6 +20,22 @@ IDLE_S: Final = 60.0
 """Without a byte from the client, pongs included: six pings of the server went unanswered."""
 QUIET_IDLE_S: Final = 180.0
 """With `?quiet=1`: three times the 60 s after which proxies cut idle connections by default."""
+
+
+class Connected(ServerMessage, frozen=True, tag="connected"):
+    """The greeting of the echo."""
+
+    timestamp: Amount
+    """The server's clock, in milliseconds since 1970."""
+
+
+class Echoed(ServerMessage, frozen=True, tag="echo"):
+    """A text message, come back."""
+
+    data: str
+    """The text as it was sent."""
+    timestamp: Amount
+    """The server's clock, in milliseconds since 1970."""
 
 
 def is_quiet(target: str) -> bool:
@@ -78,7 +94,7 @@ def register_echo(app: QuartTrio, deps: Deps) -> None:
 
 async def _echo(client: EchoClient, *, raw: bool, idle_s: float, max_bytes: int) -> None:
     if not raw:
-        await client.send(_text({"type": "connected", "timestamp": now_ms()}))
+        await client.send(Connected(now_ms()).encode())
     while True:
         messages: list[bytes | str] = []
         with trio.move_on_at(client.last_heard + idle_s):
@@ -93,11 +109,7 @@ async def _echo(client: EchoClient, *, raw: bool, idle_s: float, max_bytes: int)
             if raw or isinstance(message, bytes):
                 await client.send(message)
             else:
-                await client.send(_text({"type": "echo", "data": message, "timestamp": now_ms()}))
-
-
-def _text(message: dict[str, object]) -> str:
-    return msgspec.json.encode(message).decode()
+                await client.send(Echoed(message, now_ms()).encode())
 
 
 def _flag(query: str, name: str) -> bool:

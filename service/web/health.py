@@ -12,6 +12,7 @@ from service.lifecycle import Phase
 from service.recognizer.circuit import State
 from service.telemetry.metrics import CONTENT_TYPE
 from service.web.answer import answer
+from service.web.console import CONSOLE_PATH, prefers_page, see_console
 
 
 def register_health(app: QuartTrio, deps: Deps) -> None:
@@ -20,8 +21,12 @@ def register_health(app: QuartTrio, deps: Deps) -> None:
 
     @app.get("/")
     async def index() -> Response:
-        """Cheap: platforms probe it."""
-        return answer({"name": "miniapp-backend", "version": version})
+        """Cheap: platforms probe it. A browser, which asks for HTML before anything else, is sent to the console."""
+        if prefers_page():
+            return see_console()
+        found = answer({"name": "miniapp-backend", "version": version, "console": CONSOLE_PATH})
+        found.headers["Vary"] = "Accept"
+        return found
 
     @app.get("/health")
     async def health() -> Response:

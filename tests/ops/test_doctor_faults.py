@@ -34,6 +34,7 @@ from tests.ops.doctor_support import (
     self_signed,
     server,
 )
+from tests.support import contract_check
 from tests.support.processes import ROOT, environment, gateway, program
 
 HOST = "voice.example.com"
@@ -56,7 +57,7 @@ def base() -> Iterator[str]:
     """One gateway for all faults that leave it as it is."""
     settings = environment(HOST="127.0.0.1", PORT="0", AUTH_MODE="off", **ACCOUNT)
     with subprocess.Popen(
-        [sys.executable, "-m", "service"],
+        [sys.executable, "-m", *contract_check.checked("service")],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -12,6 +12,7 @@ from pathlib import Path
 import trio
 
 from service.localasr.signature import Credentials
+from tests.support import contract_check
 
 ROOT = Path(__file__).parents[2]
 REAL_TIME_GUARD_S = 90
@@ -96,9 +97,9 @@ async def program(*command: str, **settings: str) -> AsyncIterator[Program]:
 
 @contextlib.asynccontextmanager
 async def gateway(**settings: str) -> AsyncIterator[tuple[Program, str]]:
-    """`python -m service` on a free port; its base URL."""
+    """`python -m service` on a free port, with every message checked that it sends; its base URL."""
     chosen = {"HOST": "127.0.0.1", "PORT": "0", "AUTH_MODE": "off", **settings}
-    async with program("service", **chosen) as running:
+    async with program(*contract_check.checked("service"), **chosen) as running:
         yield running, (await running.first_line()).removeprefix("Serving on ")
 
 

@@ -10,6 +10,8 @@ import pytest
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
+from tests.support import contract_check
+
 PATH = "/api/realtime-voice/stream"
 BYTES_PER_MS = 32
 
@@ -29,7 +31,10 @@ class WirePhone:
     async def hear(self, *kinds: str) -> dict[str, Any]:
         """The next message of one of these types; an error that is not asked for fails the test."""
         while True:
-            message: dict[str, Any] = json.loads(await self._socket.get_message())
+            text = await self._socket.get_message()
+            assert isinstance(text, str), "the service says nothing in binary"
+            contract_check.check(text, counts=False)
+            message: dict[str, Any] = json.loads(text)
             self.seen.append(message)
             if message["type"] in kinds:
                 return message
