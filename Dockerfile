@@ -69,7 +69,12 @@ RUN if [ "$LOCAL_RECOGNIZER" = 1 ]; then lock=requirements-local.lock; else lock
 # Editable, as `make serve` has it: the code is run where it lies, and the version is known to the package metadata.
 COPY pyproject.toml README.md LICENSE ./
 COPY service/ service/
-RUN pip install --no-deps --no-build-isolation --editable .
+RUN pip install --no-deps --no-build-isolation --editable . \
+ && install --directory --owner=10001 --group=10001 /app/data
+
+# The history (SQLite, unless DATABASE_URL says otherwise), and what waits for a database that is away. Without a volume
+# it is gone with the container.
+VOLUME /app/data
 
 USER 10001:10001
 EXPOSE 80

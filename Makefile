@@ -3,7 +3,8 @@
 #   make test    install, check, run every test
 #   make edge    the cloud's front door on this machine, before replicas of its own: make edge ARGS="--fault no-upgrade"
 # make prove runs the proofs at full size, some 30 minutes: PROVE_CONNECTIONS, PROVE_HISTORIES, PROVE_NETWORKS,
-# PROVE_SOAK_STREAMS, PROVE_RESTARTS, PROVE_RECOGNIZER_RESTARTS_S and PROVE_PHONE_SWITCHES say how much, PROVE_SEED which.
+# PROVE_SOAK_STREAMS, PROVE_SLOT_STREAMS, PROVE_OUTAGE_S, PROVE_RESTARTS, PROVE_RECOGNIZER_RESTARTS_S and
+# PROVE_PHONE_SWITCHES say how much, PROVE_SEED says which.
 PYTHON ?= python3
 PORT ?= 8000
 VENV := .venv
@@ -52,6 +53,7 @@ test: $(DEV) $(NODE) check
 prove: $(DEV) $(NODE)
 	PROVE_CONNECTIONS=$${PROVE_CONNECTIONS:-100000} PROVE_HISTORIES=$${PROVE_HISTORIES:-10000} \
 		PROVE_NETWORKS=$${PROVE_NETWORKS:-200} PROVE_SOAK_STREAMS=$${PROVE_SOAK_STREAMS:-10000} \
+		PROVE_SLOT_STREAMS=$${PROVE_SLOT_STREAMS:-150} PROVE_OUTAGE_S=$${PROVE_OUTAGE_S:-30} \
 		PROVE_RESTARTS=$${PROVE_RESTARTS:-10} PROVE_RECOGNIZER_RESTARTS_S=$${PROVE_RECOGNIZER_RESTARTS_S:-60} \
 		PROVE_PHONE_SWITCHES=$${PROVE_PHONE_SWITCHES:-10} \
 		$(BIN)/python -m pytest -m proof -o faulthandler_timeout=0
@@ -72,7 +74,8 @@ check: $(DEV) $(NODE)
 	@if [ -e $(NODE) ]; then set -x; cd tests/node && npm run --silent check; fi
 
 # Every branch of the pure parts is tested without Trio.
-PURE := service/settings.py,service/failures.py,service/groups.py,service/text.py,service/edge/head.py,$\
+PURE := service/settings.py,service/settings_reader.py,service/identity.py,service/failures.py,$\
+	service/groups.py,service/text.py,service/edge/head.py,$\
 	service/stream/protocol.py,service/stream/stream_settings.py,service/stream/audio.py,service/stream/mp3.py,$\
 	service/stream/uplink_mp3.py,service/stream/stereo.py,service/stream/intake.py,service/stream/transcript.py,$\
 	service/stream/audio_path.py,service/stream/state.py,service/stream/outcome.py,service/stream/failover.py,$\
@@ -80,7 +83,10 @@ PURE := service/settings.py,service/failures.py,service/groups.py,service/text.p
 	service/recognizer/tencent.py,service/recognizer/tencent_api.py,$\
 	service/recognizer/formats.py,service/recognizer/durations.py,service/recognizer/splitting.py,$\
 	service/recognizer/preparation.py,service/recognizer/rate.py,service/stream/upgrade.py,service/websocket/wire.py,$\
-	service/websocket/handshake.py
+	service/websocket/handshake.py,service/forwarded.py,service/tokens.py,service/users.py,service/login/answers.py,$\
+	service/stream/limits.py,service/stream/counters.py,service/stream/meter.py,service/stream/history.py,$\
+	service/stream/origins.py,service/stream/authentication.py,service/store/records.py,service/store/cursor.py,$\
+	service/store/conversations.py,service/shared/allotment.py,service/web/openapi_30.py
 coverage: $(DEV)
 	$(BIN)/coverage run --include='$(PURE)' -m pytest --quiet tests/pure
 	$(BIN)/coverage report --fail-under=100

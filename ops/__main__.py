@@ -38,6 +38,7 @@ _COMMANDS: Final = (
     _Command("logs", "ops.cloud.logs_command", "the service's log on CloudBase, also as it grows"),
     _Command("rollback", "ops.cloud.rollback_command", "go back to the version before"),
     _Command("env", "ops.cloud.env_command", "show or change the service's environment, secrets masked"),
+    _Command("token", "ops.token_command", "mint a token, or see what is in one and why it is refused"),
     _Command("edge", "ops.edge.command", "start the cloud's front door on this machine, sound or with a fault"),
 )
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
-from service.failures import CATALOGUE
-from service.settings import ENGINE_NAME
+from service.failures import CATALOGUE, Slug
+from service.settings_reader import ENGINE_NAME
 from service.stream import protocol, stream_settings
 from service.stream.outcome import End, Outcome
 from service.stream.protocol import (
@@ -62,7 +62,9 @@ _FLAG_OR_NULL: Final[Schema] = {"anyOf": [{"type": ["boolean", "null"]}, {"enum"
 _FORMATS: Final = (
     stream_settings.PCM, stream_settings.WAV, stream_settings.MP3, 1, 12, 8, 4, 6,
 )  # fmt: skip
-_REASONS: Final = [str(Outcome(end).close_reason) for end in (End.TIME_LIMIT, End.DRAINED)]
+_REASONS: Final = [
+    str(Outcome(end).close_reason) for end in (End.TIME_LIMIT, End.DRAINED, Slug.TOKEN_EXPIRED, Slug.QUOTA_EXCEEDED)
+]
 
 
 def _limits() -> Iterator[tuple[type[msgspec.Struct], str, Schema]]:

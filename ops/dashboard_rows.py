@@ -1,21 +1,14 @@
-"""What the dashboard shows, row by row. Pure. `$selector` in a query is job and instance, see `grafana_panels`."""
+"""What the dashboard shows of the whole: are people served, is the objective kept, is there room. Pure.
+
+`$selector` in a query is job and instance, see `grafana_panels`.
+"""
 
 from typing import Final
 
-from ops.grafana_panels import Panel, Query, Row, quantiles
+from ops.grafana_panels import SLO_S, Panel, Query, Row, quantiles, rate, total
 
 _WELL: Final = "completed|time_limit|drained"
 _FAILED: Final = "not_configured|recognizer_.+|overloaded|restarting|internal"
-_SLO_S: Final = 0.8
-
-
-def _rate(metric: str, by: str = "", matching: str = "") -> str:
-    grouped = f"sum by ({by}) " if by else "sum "
-    return f"{grouped}(rate({metric}{{$selector{matching}}}[$__rate_interval]))"
-
-
-def _sum(metric: str, by: str = "", matching: str = "") -> str:
-    return f"sum by ({by}) ({metric}{{$selector{matching}}})" if by else f"sum ({metric}{{$selector{matching}}})"
 
 
 RED: Final = Row(
@@ -24,14 +17,14 @@ RED: Final = Row(
         Panel(
             "Streams now",
             "Streams between their admitted start and their outcome.",
-            (Query(_sum("voice_streams_active"), "streams"),),
+            (Query(total("voice_streams_active"), "streams"),),
             kind="stat",
             width=4,
         ),
         Panel(
             "Streams ended, by outcome",
             "Clients' own doing included. Red flags: recognizer_*, overloaded, internal.",
-            (Query(_rate("voice_streams_ended_total", "outcome") + " > 0", "{{outcome}}"),),
+            (Query(rate("voice_streams_ended_total", "outcome") + " > 0", "{{outcome}}"),),
             unit="reqps",
             width=10,
             is_stacked=True,
@@ -40,9 +33,9 @@ RED: Final = Row(
             "Failed streams and refused starts",
             "Through the service, its operator or the recognizer.",
             (
-                Query(_rate("voice_streams_ended_total", "outcome", f', outcome=~"{_FAILED}"'), "{{outcome}}"),
+                Query(rate("voice_streams_ended_total", "outcome", f', outcome=~"{_FAILED}"'), "{{outcome}}"),
                 Query(
-                    _rate("voice_messages_rejected_total", "slug", f', slug=~"{_FAILED}"'),
+                    rate("voice_messages_rejected_total", "slug", f', slug=~"{_FAILED}"'),
                     "refused: {{slug}}",
                 ),
             ),
@@ -54,25 +47,25 @@ RED: Final = Row(
             "From the first audio of a stream to its first result. Objective: 95 % within 0.8 s.",
             quantiles("voice_first_partial_seconds"),
             unit="s",
-            steps=(_SLO_S,),
+            steps=(SLO_S,),
         ),
         Panel(
             "Finalization",
             "From stop to stopped. Objective: 95 % within 0.8 s.",
             quantiles("voice_finalization_seconds"),
             unit="s",
-            steps=(_SLO_S,),
+            steps=(SLO_S,),
         ),
         Panel(
             "Refused messages",
             "Messages of clients, by failure. A rise after a release of the client: its new messages are wrong.",
-            (Query(_rate("voice_messages_rejected_total", "slug") + " > 0", "{{slug}}", needs="refused messages"),),
+            (Query(rate("voice_messages_rejected_total", "slug") + " > 0", "{{slug}}", needs="refused messages"),),
             unit="reqps",
         ),
         Panel(
             "Uploads, by outcome",
             "POST /api/realtime-voice/recognize.",
-            (Query(_rate("voice_sentences_total", "outcome") + " > 0", "{{outcome}}", needs="uploads"),),
+            (Query(rate("voice_sentences_total", "outcome") + " > 0", "{{outcome}}", needs="uploads"),),
             unit="reqps",
             width=12,
             is_stacked=True,
@@ -155,7 +148,7 @@ USE: Final = Row(
         Panel(
             "CPU",
             "Share of one CPU; near 1 an instance is full, whatever the container has.",
-            (Query(_rate("process_cpu_seconds_total", "instance"), "{{instance}}"),),
+            (Query(rate("process_cpu_seconds_total", "instance"), "{{instance}}"),),
             unit="percentunit",
             steps=(0.6, 0.8),
         ),
@@ -163,8 +156,8 @@ USE: Final = Row(
             "Memory",
             "Resident; virtual memory is address space, and costs nothing.",
             (
-                Query(_sum("process_resident_memory_bytes", "instance"), "{{instance}}"),
-                Query(_sum("process_virtual_memory_bytes"), "virtual, all"),
+                Query(total("process_resident_memory_bytes", "instance"), "{{instance}}"),
+                Query(total("process_virtual_memory_bytes"), "virtual, all"),
             ),
             unit="bytes",
         ),
@@ -184,7 +177,7 @@ USE: Final = Row(
         Panel(
             "Recognizer slots",
             "Connections to the recognizer. Streams that wait: UPSTREAM_CONCURRENCY is used up.",
-            (Query(_sum("voice_recognizer_slots", "state"), "{{state}}"),),
+            (Query(total("voice_recognizer_slots", "state"), "{{state}}"),),
         ),
         Panel(
             "File descriptors",
@@ -197,8 +190,8 @@ USE: Final = Row(
             "Connections and tasks",
             "Tasks that grow without connections are a leak.",
             (
-                Query(_sum("voice_connections_active", "instance"), "connections {{instance}}"),
-                Query(_sum("voice_tasks", "instance"), "tasks {{instance}}"),
+                Query(total("voice_connections_active", "instance"), "connections {{instance}}"),
+                Query(total("voice_tasks", "instance"), "tasks {{instance}}"),
             ),
         ),
         Panel(
@@ -217,162 +210,6 @@ USE: Final = Row(
     ),
 )
 
-STAGES: Final = (
-    Row(
-        "Stage 1: connect, start, ready",
-        (
-            Panel(
-                "Connections that have no stream",
-                "Clients that connect and do not start; health checks and scrapers are in it.",
-                (Query(f"{_sum('voice_connections_active')} - {_sum('voice_streams_active')}", "no stream"),),
-                width=12,
-            ),
-            Panel(
-                "Starts refused",
-                "Before a stream was admitted: no token, wrong values, no place.",
-                (
-                    Query(
-                        _rate(
-                            "voice_messages_rejected_total",
-                            "slug",
-                            ', slug=~"unauthenticated|token_expired|bad_start|start_timeout|overloaded|restarting"',
-                        ),
-                        "{{slug}}",
-                    ),
-                ),
-                unit="reqps",
-                width=12,
-            ),
-        ),
-    ),
-    Row(
-        "Stage 2: recognizer connect",
-        (
-            Panel(
-                "Recognizer connect",
-                "From dialing to acceptance. Over 0.5 s: the way to the recognizer.",
-                quantiles("voice_recognizer_connect_seconds"),
-                unit="s",
-                width=12,
-                steps=(0.5,),
-            ),
-            Panel(
-                "Recognizer connections",
-                "Accepted, and failed by code.",
-                (
-                    Query(_rate("voice_recognizer_connect_seconds_count"), "accepted"),
-                    Query(_rate("voice_recognizer_errors_total", "code") + " > 0", "{{code}}", needs="failures"),
-                ),
-                unit="reqps",
-                width=12,
-            ),
-        ),
-    ),
-    Row(
-        "Stage 3: first partial",
-        (
-            Panel(
-                "First partial, by instance (p95)",
-                "One instance apart from the others: its machine. All: the recognizer, or people who start silently.",
-                (
-                    Query(
-                        "histogram_quantile(0.95, sum by (le, instance) "
-                        "(rate(voice_first_partial_seconds_bucket{$selector}[$__rate_interval])))",
-                        "{{instance}}",
-                    ),
-                ),
-                unit="s",
-                width=24,
-                steps=(_SLO_S,),
-            ),
-        ),
-    ),
-    Row(
-        "Stage 4: relay",
-        (
-            Panel(
-                "Relay delay",
-                "What this service adds, from a complete packet to its write. Over 50 ms at p99: too many streams.",
-                quantiles("voice_gateway_delay_seconds"),
-                unit="s",
-                width=12,
-                steps=(0.05,),
-            ),
-            Panel(
-                "Audio a second",
-                "People talking at a time. Relayed behind received: pauses are dropped, or the recognizer is slow.",
-                (
-                    Query(_rate("voice_audio_received_seconds_total"), "received"),
-                    Query(_rate("voice_audio_relayed_seconds_total"), "relayed"),
-                ),
-                unit="s",
-                width=12,
-            ),
-        ),
-    ),
-    Row(
-        "Stage 5: results",
-        (
-            Panel(
-                "Streams with a result",
-                "Streams that got a first result, and streams that ended. The gap: silence, or no recognizer.",
-                (
-                    Query(_rate("voice_first_partial_seconds_count"), "with a result"),
-                    Query(_rate("voice_streams_ended_total"), "ended"),
-                ),
-                unit="reqps",
-                width=12,
-            ),
-            Panel(
-                "Audio lost",
-                "Audio that clients were told is missing after a recognizer connection was lost.",
-                (Query(_rate("voice_audio_lost_seconds_total"), "lost"),),
-                unit="s",
-                width=12,
-            ),
-        ),
-    ),
-    Row(
-        "Stage 6: finalization",
-        (
-            Panel(
-                "Finalization, by instance (p95)",
-                "Clients upload a backlog, or the recognizer settles slowly.",
-                (
-                    Query(
-                        "histogram_quantile(0.95, sum by (le, instance) "
-                        "(rate(voice_finalization_seconds_bucket{$selector}[$__rate_interval])))",
-                        "{{instance}}",
-                    ),
-                ),
-                unit="s",
-                width=24,
-                steps=(_SLO_S,),
-            ),
-        ),
-    ),
-    Row(
-        "Stage 7: end",
-        (
-            Panel(
-                "How streams end",
-                "Shares. client_left that grows: phones give up, or a network is bad.",
-                (
-                    Query(
-                        f"({_rate('voice_streams_ended_total', 'outcome')} > 0)"
-                        f" / on() group_left() {_rate('voice_streams_ended_total')}",
-                        "{{outcome}}",
-                    ),
-                ),
-                unit="percentunit",
-                width=24,
-                maximum=1,
-                is_stacked=True,
-            ),
-        ),
-    ),
-)
-
 DEFENSES: Final = Row(
     "Shedding, breaker, failover",
     (
@@ -385,7 +222,7 @@ DEFENSES: Final = Row(
         Panel(
             "Streams shed",
             "The demand that is not met.",
-            (Query(_rate("voice_streams_shed_total", "instance"), "{{instance}}"),),
+            (Query(rate("voice_streams_shed_total", "instance"), "{{instance}}"),),
             unit="reqps",
         ),
         Panel(
@@ -399,7 +236,7 @@ DEFENSES: Final = Row(
             "1: none was lost. More: failover, pauses and finalize dial again.",
             (
                 Query(
-                    f"{_rate('voice_recognizer_connect_seconds_count')} / {_rate('voice_streams_ended_total')}",
+                    f"{rate('voice_recognizer_connect_seconds_count')} / {rate('voice_streams_ended_total')}",
                     "connections",
                 ),
             ),
@@ -410,7 +247,7 @@ DEFENSES: Final = Row(
             "Each is one failover, or the end of a stream.",
             (
                 Query(
-                    _rate("voice_recognizer_errors_total", "code", ', code=~"connect|upgrade|lost|garbled|.+_timeout"'),
+                    rate("voice_recognizer_errors_total", "code", ', code=~"connect|upgrade|lost|garbled|.+_timeout"'),
                     "{{code}}",
                 ),
             ),

@@ -164,6 +164,13 @@ CHINESE: Final = _Language(
         ),
         Slug.UNAUTHENTICATED: ("没有令牌，或不是本服务签发的。", "登录。"),
         Slug.TOKEN_EXPIRED: ("令牌已过期。", "重新登录后再连接。"),
+        Slug.FORBIDDEN: ("用户或网页来源已知，但不被允许。", "不要重试，联系运维。"),
+        Slug.TOO_MANY_STREAMS: ("该用户或该地址的语音流已达上限。", "结束一路，或等待 `retryAfterMs`。"),
+        Slug.TOO_MANY_NEW_STREAMS: ("该用户一分钟内新建的语音流超过上限。", "等待 `retryAfterMs`。"),
+        Slug.QUOTA_EXCEEDED: (
+            "该用户当天的语音时长已用完，或一路流发送消息的速度超过上限。",
+            "等待 `retryAfterMs`；按实时速度发送音频。",
+        ),
         Slug.START_TIMEOUT: ("连接后 10 秒内没有 `start`。", "收到 `welcome` 就发 `start`。"),
         Slug.IDLE_TIMEOUT: (
             "25 秒没有收到任何字节；HTTP 上传则是 60 秒内没有完成。",
@@ -185,6 +192,14 @@ CHINESE: Final = _Language(
             "与识别引擎的连接中断后，尚未定稿又不再保留的音频无法识别。",
             "标出 `fromMs` 到 `toMs` 之间的缺失，或请用户重说。",
         ),
+        Slug.NOT_FOUND: ("没有这条记录，或属于别人。", "提示记录已不存在。"),
+        Slug.LOGIN_REFUSED: (
+            "微信不认识该登录 code：有误、已使用，或已超过五分钟。",
+            "重新调用 `wx.login` 并发送新的 code。",
+        ),
+        Slug.LOGIN_REJECTED: ("微信不接受本服务的 AppID 或 AppSecret。", "不要重试，由运维修正设置。"),
+        Slug.LOGIN_UNAVAILABLE: ("微信登录接口多次无响应或繁忙。", "等待 `retryAfterMs`，再发送新的 code。"),
+        Slug.HISTORY_UNAVAILABLE: ("历史记录的数据库没有响应。", "等待 `retryAfterMs`；语音流不受影响。"),
         Slug.INTERNAL: ("本服务内部错误。", "逐次延长间隔重连，并反馈。"),
     },
 )

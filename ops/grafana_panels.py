@@ -6,6 +6,8 @@ from typing import Any, Final
 
 SCHEMA_VERSION: Final = 41  # Grafana 12.0; older ones show a dashboard of a newer schema, newer ones migrate it
 COLUMNS: Final = 24
+SLO_S: Final = 0.8
+"""For first words and for finalization: the objective, and a bucket's edge."""
 _DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 Json = dict[str, Any]
 
@@ -43,6 +45,17 @@ class Row:
 
     title: str
     panels: tuple[Panel, ...]
+
+
+def rate(metric: str, by: str = "", matching: str = "") -> str:
+    """The rate of a counter, summed; `matching` begins with a comma."""
+    grouped = f"sum by ({by}) " if by else "sum "
+    return f"{grouped}(rate({metric}{{$selector{matching}}}[$__rate_interval]))"
+
+
+def total(metric: str, by: str = "", matching: str = "") -> str:
+    """A gauge, summed; `matching` begins with a comma."""
+    return f"sum by ({by}) ({metric}{{$selector{matching}}})" if by else f"sum ({metric}{{$selector{matching}}})"
 
 
 def quantiles(metric: str, by: str = "") -> tuple[Query, ...]:

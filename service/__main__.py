@@ -16,7 +16,8 @@ import trio
 from service import server
 from service.groups import leaves
 from service.recognizer.child import ChildFailedError, local_recognizer_available
-from service.settings import Settings, SettingsError
+from service.settings import Settings
+from service.settings_reader import SettingsError
 from service.telemetry import logs
 
 

@@ -13,7 +13,8 @@ from quart_trio import QuartTrio
 from service.background import run_background
 from service.deps import Deps
 from service.recognizer.child import local_recognizer_available
-from service.settings import Settings, SettingsError
+from service.settings import Settings
+from service.settings_reader import SettingsError
 from service.telemetry import logs
 from service.telemetry.loop_watch import Heartbeat
 from service.web.app import create_app
@@ -37,6 +38,9 @@ def make_app(settings: Settings) -> QuartTrio:
     @application.after_serving
     async def end() -> None:
         """Connections have ended by now; what is left are the background tasks and the child."""
+        if deps.history is not None:
+            await deps.history.flush()
+        await deps.admission.slots.leave()
         stop.cancel()
 
     return application

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from service.dialing import dial
 from service.lifecycle import Lifecycle
@@ -10,10 +11,18 @@ from service.recognizer.breaker import Breaker
 from service.recognizer.connection import Dial
 from service.recognizer.target import RecognizerDirectory
 from service.settings import Settings
+from service.shared.redis import RedisState, SharedRedis
+from service.shared.slots import SharedSlots, Slots
+from service.store.history import History
 from service.stream.admission import Admission
+from service.stream.limiter import Limiter
+from service.stream.limits import Limits
 from service.telemetry.metrics import Metrics
 from service.telemetry.overload import Overload
+from service.users import Users
 from service.websocket.pump import Pump
+
+_ENDING_S: Final = 60.0  # of a stream whose time is over: what is settled, and its backlog
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,23 +37,52 @@ class Deps:
     pump: Pump = field(default_factory=Pump)
     breaker: Breaker = field(default_factory=Breaker)
     dial: Dial = dial
+    users: Users | None = None
+    """Who keeps the users that log in; None: nobody does."""
+    redis: SharedRedis | None = None
+    """What replicas share slots and limits through; None: this process is alone."""
+    history: History | None = None
+    """What keeps users' streams; None: nothing is kept."""
+    limiter: Limiter = field(default_factory=Limiter)
+    """Holds users and addresses to their limits; without any, unless it was made with some."""
     wall_clock: Callable[[], float] = time.time
     """Unix time: for signatures and timestamps, never for durations."""
 
     def __post_init__(self) -> None:
         breaker = self.breaker
         self.metrics.recognizer_breaker.set_function(lambda: breaker.state)
+        redis = self.redis
+        self.metrics.redis.set_function(lambda: RedisState.NONE if redis is None else redis.state)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Deps":
         """Fresh parts for one process, with nothing admitted and no recognizer known."""
         metrics = Metrics()
         lifecycle = Lifecycle()
+        redis = SharedRedis(settings.redis_url) if settings.redis_url else None
         admission = Admission(
             max_streams=settings.max_streams,
-            recognizer_slots=settings.upstream_concurrency,
+            slots=_slots(settings, redis),
             lifecycle=lifecycle,
             metrics=metrics,
             overload=Overload(settings.max_lag_ms / 1000),
         )
-        return cls(settings, metrics, lifecycle, admission, RecognizerDirectory())
+        limiter = Limiter(Limits.of(settings), redis=redis)
+        history = History(settings, metrics, time.time) if settings.database_url else None
+        return cls(
+            settings,
+            metrics,
+            lifecycle,
+            admission,
+            RecognizerDirectory(),
+            users=history,
+            redis=redis,
+            history=history,
+            limiter=limiter,
+        )
+
+
+def _slots(settings: Settings, redis: SharedRedis | None) -> Slots:
+    if redis is None:
+        return Slots(settings.upstream_concurrency)
+    return SharedSlots(settings.upstream_concurrency, redis, longest_s=settings.max_stream_s + _ENDING_S)

@@ -41,6 +41,10 @@ class Slug(enum.StrEnum):
     STEREO_SUSPECTED = "stereo_suspected"
     UNAUTHENTICATED = "unauthenticated"
     TOKEN_EXPIRED = "token_expired"  # noqa: S105 - a slug, not a token
+    FORBIDDEN = "forbidden"
+    TOO_MANY_STREAMS = "too_many_streams"
+    TOO_MANY_NEW_STREAMS = "too_many_new_streams"
+    QUOTA_EXCEEDED = "quota_exceeded"
     START_TIMEOUT = "start_timeout"
     IDLE_TIMEOUT = "idle_timeout"
     CLIENT_TOO_SLOW = "client_too_slow"
@@ -56,6 +60,11 @@ class Slug(enum.StrEnum):
     AUDIO_TOO_LONG = "audio_too_long"
     TOO_MANY_REQUESTS = "too_many_requests"
     AUDIO_LOST = "audio_lost"
+    NOT_FOUND = "not_found"
+    LOGIN_REFUSED = "login_refused"
+    LOGIN_REJECTED = "login_rejected"
+    LOGIN_UNAVAILABLE = "login_unavailable"
+    HISTORY_UNAVAILABLE = "history_unavailable"
     INTERNAL = "internal"
 
 
@@ -192,6 +201,37 @@ _ROWS: Final = (
         401,
     ),
     Failure(
+        Slug.FORBIDDEN,
+        "The user or the web page that asks is known, and not allowed.",
+        "Do not retry: ask the operator.",
+        Blame.CLIENT,
+        403,
+    ),
+    Failure(
+        Slug.TOO_MANY_STREAMS,
+        "The user or the address has as many streams as allowed.",
+        "End one, or wait `retryAfterMs`.",
+        Blame.CLIENT,
+        429,
+        retryable=True,
+    ),
+    Failure(
+        Slug.TOO_MANY_NEW_STREAMS,
+        "The user has opened more streams within a minute than allowed.",
+        "Wait `retryAfterMs`.",
+        Blame.CLIENT,
+        429,
+        retryable=True,
+    ),
+    Failure(
+        Slug.QUOTA_EXCEEDED,
+        "The user has spoken as long as a day allows, or a stream has sent messages faster than allowed.",
+        "Wait `retryAfterMs`; send audio in real time.",
+        Blame.CLIENT,
+        429,
+        retryable=True,
+    ),
+    Failure(
         Slug.START_TIMEOUT,
         "No `start` came within 10 s of the connection.",
         "Send `start` on `welcome`.",
@@ -310,6 +350,48 @@ _ROWS: Final = (
         Blame.RECOGNIZER,
         503,
         fatal=False,
+    ),
+    Failure(
+        Slug.NOT_FOUND,
+        "There is no such record, or it is somebody else's.",
+        "Show that it is gone.",
+        Blame.CLIENT,
+        404,
+        http_only=True,
+    ),
+    Failure(
+        Slug.LOGIN_REFUSED,
+        "WeChat does not know the login code: it is wrong, used, or older than five minutes.",
+        "Call `wx.login` again and send its code.",
+        Blame.CLIENT,
+        401,
+        http_only=True,
+    ),
+    Failure(
+        Slug.LOGIN_REJECTED,
+        "WeChat does not accept this service's own AppID or AppSecret.",
+        "Do not retry: the operator has to correct the settings.",
+        Blame.OPERATOR,
+        502,
+        http_only=True,
+    ),
+    Failure(
+        Slug.LOGIN_UNAVAILABLE,
+        "WeChat's login did not answer, or said that it is busy, several times.",
+        "Wait `retryAfterMs`, then send a new code.",
+        Blame.OPERATOR,
+        503,
+        retryable=True,
+        http_only=True,
+    ),
+    Failure(
+        Slug.HISTORY_UNAVAILABLE,
+        "The database of the history does not answer.",
+        "Wait `retryAfterMs`; streams go on.",
+        Blame.OPERATOR,
+        503,
+        retryable=True,
+        http_only=True,
     ),
     Failure(
         Slug.INTERNAL,

@@ -12,14 +12,10 @@ from service.cancellation import cancel_when
 from service.deps import Deps
 from service.edge.http import HttpServer
 from service.edge.listener import Edge, open_listeners
-from service.failures import CATALOGUE
 from service.lifecycle import drain_plan
-from service.recognizer.tencent import ERROR_LABELS
 from service.settings import AuthMode, Settings
-from service.stream.outcome import OUTCOME_LABELS
 from service.telemetry.logs import get_logger, log_event
 from service.telemetry.loop_watch import Heartbeat, Watchdog
-from service.telemetry.metrics import Metrics
 from service.telemetry.push import PushTarget, instance_of, keep_pushing
 from service.web.app import create_app
 from service.web.echo import is_quiet
@@ -41,7 +37,6 @@ async def run(
     """
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:  # to the very end
         deps = Deps.from_settings(settings)
-        _begin_at_zero(deps.metrics)
         stop = trio.Event()
         async with trio.open_nursery() as process:
             process.start_soon(_obey, signals, stop, process.cancel_scope, name="signals")
@@ -73,6 +68,9 @@ async def _serve(deps: Deps, stop: trio.Event, announce: Callable[[str], None]) 
                 background.start_soon(keep_pushing, deps.metrics.registry, _push_target(deps.settings), name="push")
             if not stop.is_set():
                 await _serve_connections(deps, stop, announce)
+            if deps.history is not None:
+                await deps.history.flush()
+        await deps.admission.slots.leave()
         background.cancel_scope.cancel()
 
 
@@ -111,17 +109,6 @@ async def _drain(deps: Deps) -> None:
         log_event(_logger, logging.WARNING, "drain_overdue", streams=deps.admission.streams)
         deps.lifecycle.give_up()
         await deps.admission.wait_idle()
-
-
-def _begin_at_zero(metrics: Metrics) -> None:
-    """Every series is there from the first scrape on: one that comes with its first event has not risen."""
-    for outcome in OUTCOME_LABELS:
-        metrics.streams_ended.labels(outcome)
-        metrics.sentences.labels(outcome)
-    for slug in CATALOGUE:
-        metrics.messages_rejected.labels(slug)
-    for code in ERROR_LABELS:
-        metrics.recognizer_errors.labels(code)
 
 
 def _push_target(settings: Settings) -> PushTarget:

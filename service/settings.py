@@ -5,16 +5,16 @@ of ours (a typo that would silently leave a default in force), is an error, and 
 """
 
 import enum
-import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Final, TypeVar
+from typing import Final
 
-_Value = TypeVar("_Value")
+from service.settings_reader import Network, Reader
 
 TENCENT_ASR_URL: Final = "wss://asr.cloud.tencent.com"
 TENCENT_API_URL: Final = "https://asr.tencentcloudapi.com"
+DATABASE_URL: Final = "sqlite:///data/voice.db"
+WECHAT_API_URL: Final = "https://api.weixin.qq.com"
 PRODUCTION_ENGINE: Final = "16k_zh"
 LOCAL_ENGINE: Final = "16k_en"  # PocketSphinx's bundled model knows English only
 MAX_MESSAGE_BYTES: Final = 65536  # WeChat's gateways are known to pass 64 KiB; no larger figure is documented
@@ -53,14 +53,6 @@ class TencentCredentials:
     """Session token of temporary credentials; empty for permanent ones."""
 
 
-class SettingsError(ValueError):
-    """The environment cannot be used. `problems` has a sentence for each thing that is wrong."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = problems
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that can be configured. Defaults are those of the documentation's table."""
@@ -72,6 +64,11 @@ class Settings:
     jwt_secret: str = field(default="", repr=False)
     jwt_secret_old: str = field(default="", repr=False)
     """The secret before the last rotation: tokens signed with it are still accepted."""
+    token_ttl_s: int = 7200
+    """How long a token of `POST /api/auth/wechat-login` is good."""
+    wechat_appid: str = ""
+    wechat_appsecret: str = field(default="", repr=False)
+    wechat_api_url: str = WECHAT_API_URL
     recognizer: RecognizerKind = RecognizerKind.NONE
     credentials: TencentCredentials | None = None
     role_app_id: str = ""
@@ -100,6 +97,31 @@ class Settings:
     metrics_push_auth: str = field(default="", repr=False)
     """`user:password` for it."""
     test_ws_max_bytes: int = 65536
+    max_streams_per_user: int = 4
+    """Of this and the next three 0 is no limit. Users without identity are exempt from those for each user."""
+    max_streams_per_address: int = 0
+    max_new_streams_per_minute: int = 30
+    """Of each user."""
+    max_audio_s_per_day: int = 0
+    """Of each user; a day begins at midnight UTC."""
+    messages_per_s: int = 200
+    """Of each stream, with a burst of ten times as many."""
+    database_url: str = field(default="", repr=False)
+    """SQLAlchemy's URL of the history; empty: no history is kept."""
+    keep_transcripts: bool = True
+    """Off: the history has times and amounts, and no words."""
+    history_days: int = 90
+    """After so many days a record is deleted; 0: never."""
+    spool_dir: str = "data/spool"
+    """Where records wait for a database that is away."""
+    redis_url: str = field(default="", repr=False)
+    """The Redis that replicas share slots and limits through; empty: each replica is alone."""
+    allowed_origins: tuple[str, ...] = ()
+    """Web pages whose browsers may connect; empty: pages of the same host only. No Origin is always allowed."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """Whose word about a client's address (X-Forwarded-For) is taken."""
+    trust_wx_headers: bool = False
+    """Whether `X-WX-OPENID` says who speaks: only where nobody but WeChat's own gateway can reach this service."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], *, local_available: bool) -> "Settings":
@@ -123,6 +145,10 @@ class Settings:
             auth_mode=reader.auth_mode(jwt_secret),
             jwt_secret=jwt_secret,
             jwt_secret_old=reader.secret("JWT_SECRET_OLD"),
+            token_ttl_s=reader.integer("TOKEN_TTL_S", 7200, 60, 30 * 86_400),
+            wechat_appid=reader.text("WECHAT_APPID", ""),
+            wechat_appsecret=reader.wechat_appsecret(),
+            wechat_api_url=reader.api_url("WECHAT_API_URL", WECHAT_API_URL),
             recognizer=recognizer,
             credentials=credentials,
             role_app_id=role_app_id,
@@ -144,6 +170,19 @@ class Settings:
             metrics_push_s=reader.integer("METRICS_PUSH_S", 15, 5, 300),
             metrics_push_auth=reader.basic_auth("METRICS_PUSH_AUTH"),
             test_ws_max_bytes=reader.integer("TEST_WS_MAX_BYTES", 65536, 1, 16 * 1024 * 1024),
+            max_streams_per_user=reader.integer("MAX_STREAMS_PER_USER", 4, 0, 100_000),
+            max_streams_per_address=reader.integer("MAX_STREAMS_PER_ADDRESS", 0, 0, 100_000),
+            max_new_streams_per_minute=reader.integer("MAX_NEW_STREAMS_PER_MINUTE", 30, 0, 100_000),
+            max_audio_s_per_day=reader.integer("MAX_AUDIO_S_PER_DAY", 0, 0, 1_000_000),
+            messages_per_s=reader.integer("MESSAGES_PER_S", 200, 10, 100_000),
+            database_url=reader.database_url("DATABASE_URL", DATABASE_URL),
+            keep_transcripts=reader.switch("KEEP_TRANSCRIPTS", "on"),
+            history_days=reader.integer("HISTORY_DAYS", 90, 0, 36_500),
+            spool_dir=reader.text("SPOOL_DIR", "data/spool"),
+            redis_url=reader.redis_url("REDIS_URL"),
+            allowed_origins=reader.origins("ALLOWED_ORIGINS"),
+            trusted_proxies=reader.networks("TRUSTED_PROXIES"),
+            trust_wx_headers=reader.switch("TRUST_WX_HEADERS", "off"),
         )
         reader.finish()
         return settings
@@ -158,9 +197,9 @@ class Settings:
             elif item.name == "role_app_id":
                 continue
             elif not item.repr:
-                lines.append(f"{item.name.upper()}={_masked(value)}")
+                lines.append(f"{item.name.upper()}={_without_user(value) if '://' in value else _masked(value)}")
             else:
-                lines.append(f"{item.name.upper()}={value}")
+                lines.append(f"{item.name.upper()}={_written(value)}")
         return lines
 
 
@@ -177,130 +216,39 @@ def _describe_account(credentials: TencentCredentials | None, role_app_id: str) 
     ]
 
 
+def _written(value: object) -> str:
+    """As it is written in the environment."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _without_user(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{'***@' * ('@' in rest)}{rest.rpartition('@')[2]}"
+
+
 def _masked(secret: str) -> str:
     return f"(set, {len(secret)} characters)" if secret else "(not set)"
 
 
-# Every name that is read: the first is the one to use, the others are those of the service being replaced and of
-# Tencent's cloud functions.
-_ALIASES: Final = {
-    "TENCENT_APP_ID": (),
-    "TENCENTCLOUD_SECRET_ID": ("TENCENT_SECRET_ID", "TENCENTCLOUD_SECRETID"),
-    "TENCENTCLOUD_SECRET_KEY": ("TENCENT_SECRET_KEY", "TENCENTCLOUD_SECRETKEY"),
-    "TENCENTCLOUD_TOKEN": (),
-}
-KNOWN_NAMES: Final = (
-    "HOST", "PORT", "LOG_LEVEL", "AUTH_MODE", "JWT_SECRET", "JWT_SECRET_OLD", "RECOGNIZER", *_ALIASES,
-    "TENCENT_CREDENTIALS", "TENCENT_ASR_URL", "TENCENT_API_URL",
-    "DEFAULT_ENGINE", "UPSTREAM_CONCURRENCY", "UPSTREAM_PACKET_MS", "MAX_STREAMS",
-    "MAX_CONNECTIONS", "MAX_STREAM_S", "MAX_LAG_MS", "REPLAY_S", "DRAIN_S", "METRICS_TOKEN",
-    "METRICS_PUSH_URL", "METRICS_PUSH_S", "METRICS_PUSH_AUTH", "TEST_WS_MAX_BYTES",
-)  # fmt: skip
-
-# Names that others set; never mistaken for typos of ours.
-_NEIGHBORS: Final = {"TENCENTCLOUD_SESSIONTOKEN"}
-
-
-_HOST_AND_PORT: Final = (
-    r"([0-9A-Za-z.-]+|\[[0-9A-Fa-f:.]+\])"  # a name, an IPv4 address, or an IPv6 one in brackets
-    r"(:([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5]))?/?"
-)
-_WEBSOCKET_ADDRESS: Final = re.compile(r"wss?://" + _HOST_AND_PORT)
-_HTTP_ADDRESS: Final = re.compile(r"https?://" + _HOST_AND_PORT)
-_PUSH_ADDRESS: Final = re.compile(
-    r"https?://" + _HOST_AND_PORT + r"((?<=/)[0-9A-Za-z._~/-]*)?"
-)  # a proxy may add a path
-_LOOPBACK_HOST: Final = re.compile(r"localhost|127(\.\d{1,3}){3}|\[::1\]")
-ENGINE_NAME: Final = re.compile(r"[0-9A-Za-z_.-]{1,64}")
-
-
-class _Reader:
-    """Reads values and collects what is wrong with them."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = {name: value.strip() for name, value in environ.items() if value.strip()}
-        self._problems: list[str] = []
-
-    def finish(self) -> None:
-        self._problems += near_misses(self._environ)
-        if self._problems:
-            raise SettingsError(self._problems)
-
-    def text(self, name: str, default: str) -> str:
-        for spelling in (name, *_ALIASES.get(name, ())):
-            if spelling in self._environ:
-                return self._environ[spelling]
-        return default
-
-    def secret(self, name: str, *, at_least: int = 32) -> str:
-        # 32 bytes: RFC 7518 section 3.2 asks for a key as long as the hash of HS256.
-        value = self.text(name, "")
-        if value and (length := len(os.fsencode(value))) < at_least:
-            self._problems.append(f"{name} has {length} bytes: at least {at_least} are needed")
-        return value
-
-    def _parsed(self, name: str, default: _Value, parse: Callable[[str], _Value], expected: str) -> _Value:
-        given = self.text(name, "")
-        if not given:
-            return default
-        try:
-            return parse(given)
-        except ValueError:
-            self._problems.append(f"{name}={given!r}: expected {expected}")
-            return default
-
-    def integer(self, name: str, default: int, low: int, high: int) -> int:
-        def parse(given: str) -> int:
-            value = int(given)
-            if not low <= value <= high:
-                raise ValueError
-            return value
-
-        return self._parsed(name, default, parse, f"a whole number from {low} to {high}")
-
-    def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
-        def parse(given: str) -> str:
-            by_lower_case = {choice.lower(): choice for choice in choices}
-            if given.lower() not in by_lower_case:
-                raise ValueError
-            return by_lower_case[given.lower()]
-
-        return self._parsed(name, default, parse, f"one of {', '.join(choices)}")
-
-    def websocket_url(self, name: str, default: str) -> str:
-        given = self.text(name, default)
-        if not _WEBSOCKET_ADDRESS.fullmatch(given):  # not shown: somebody may have put a password into it
-            self._problems.append(f"{name}: expected ws://HOST[:PORT] or wss://HOST[:PORT], and nothing behind it")
-        return given.rstrip("/")
-
-    def api_url(self, name: str, default: str) -> str:
-        given = self.text(name, default)
-        address = _HTTP_ADDRESS.fullmatch(given)
-        if not address:  # not shown: somebody may have put a password into it
-            self._problems.append(f"{name}: expected https://HOST[:PORT], and nothing behind it")
-        elif given.startswith("http:") and not _LOOPBACK_HOST.fullmatch(address[1]):
-            self._problems.append(f"{name}: http:// is for this machine only: expected https://HOST[:PORT]")
-        return given.rstrip("/")
-
-    def push_url(self, name: str) -> str:
-        given = self.text(name, "")
-        if given and not _PUSH_ADDRESS.fullmatch(given):  # not shown: somebody may have put a password into it
-            self._problems.append(f"{name}: expected http://HOST[:PORT][/PATH] or https://, without user or password")
-        return given.rstrip("/")
-
-    def basic_auth(self, name: str) -> str:
-        given = self.text(name, "")
-        if given and not (given.partition(":")[0] and given.partition(":")[2]):
-            self._problems.append(f"{name}: expected USER:PASSWORD")  # not shown: it is a secret
-        return given
+class _Reader(Reader):
+    """The values that are more than text and numbers."""
 
     def auth_mode(self, jwt_secret: str) -> AuthMode:
         chosen = self.choice("AUTH_MODE", "", ("off", "token"))
         if chosen == "token" and not jwt_secret:
-            self._problems.append("AUTH_MODE=token needs JWT_SECRET")
+            self.problems.append("AUTH_MODE=token needs JWT_SECRET")
         if chosen:
             return AuthMode(chosen)
         return AuthMode.TOKEN if jwt_secret else AuthMode.LOCKED
+
+    def wechat_appsecret(self) -> str:
+        appid, secret = self.text("WECHAT_APPID", ""), self.text("WECHAT_APPSECRET", "")
+        if bool(appid) != bool(secret):
+            missing = "WECHAT_APPSECRET" if appid else "WECHAT_APPID"
+            self.problems.append(f"{missing} missing: the two are needed together")
+        return secret
 
     def credentials(self) -> TencentCredentials | None:
         names = ("TENCENT_APP_ID", "TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY")
@@ -309,7 +257,7 @@ class _Reader:
         if len(missing) == len(names):
             return None
         if missing:
-            self._problems.append(f"{', '.join(missing)} missing: the three credentials are needed together")
+            self.problems.append(f"{', '.join(missing)} missing: the three credentials are needed together")
             return None
         return TencentCredentials(
             self._app_id(),
@@ -322,62 +270,29 @@ class _Reader:
         if self.choice("TENCENT_CREDENTIALS", "env", ("env", "role")) == "env":
             return ""
         if not self.text("TENCENT_APP_ID", ""):
-            self._problems.append("TENCENT_CREDENTIALS=role needs TENCENT_APP_ID")
+            self.problems.append("TENCENT_CREDENTIALS=role needs TENCENT_APP_ID")
         return self._app_id()
 
     def _app_id(self) -> str:
         app_id = self.text("TENCENT_APP_ID", "")
         if app_id and not (app_id.isascii() and app_id.isdecimal()):
-            self._problems.append(f"TENCENT_APP_ID={app_id!r}: expected the account's AppID, digits only")
+            self.problems.append(f"TENCENT_APP_ID={app_id!r}: expected the account's AppID, digits only")
         return app_id
 
     def _session_token(self) -> str:
         """The token of temporary credentials. The one that a cloud function is given belongs to its own keys only."""
-        injected = self._environ.get("TENCENTCLOUD_SECRETID")
+        injected = self.environ.get("TENCENTCLOUD_SECRETID")
         if injected and injected == self.text("TENCENTCLOUD_SECRET_ID", ""):
-            return self.text("TENCENTCLOUD_TOKEN", "") or self._environ.get("TENCENTCLOUD_SESSIONTOKEN", "")
+            return self.text("TENCENTCLOUD_TOKEN", "") or self.environ.get("TENCENTCLOUD_SESSIONTOKEN", "")
         return self.text("TENCENTCLOUD_TOKEN", "")
-
-    def engine(self, name: str, default: str) -> str:
-        def parse(given: str) -> str:
-            if not ENGINE_NAME.fullmatch(given):
-                raise ValueError
-            return given
-
-        return self._parsed(name, default, parse, "the name of an engine, such as 16k_zh")
 
     def recognizer(self, chosen: str, has_account: bool, local_available: bool) -> RecognizerKind:
         if chosen == "tencent" and not has_account:
-            self._problems.append("RECOGNIZER=tencent needs TENCENT_APP_ID and TENCENTCLOUD_SECRET_ID and _KEY")
+            self.problems.append("RECOGNIZER=tencent needs TENCENT_APP_ID and TENCENTCLOUD_SECRET_ID and _KEY")
         if chosen == "local" and not local_available:
-            self._problems.append("RECOGNIZER=local needs the extra: pip install 'miniapp-backend[local]'")
+            self.problems.append("RECOGNIZER=local needs the extra: pip install 'miniapp-backend[local]'")
         if chosen != "auto":
             return RecognizerKind(chosen)
         if has_account:
             return RecognizerKind.TENCENT
         return RecognizerKind.LOCAL if local_available else RecognizerKind.NONE
-
-
-def near_misses(names: Mapping[str, str]) -> list[str]:
-    """A sentence for each name that is nearly one of ours: one slip of the pen, or other underscores or case."""
-    read = (*KNOWN_NAMES, *(alias for aliases in _ALIASES.values() for alias in aliases))
-    problems = []
-    for name in sorted({*names} - {*read} - _NEIGHBORS):
-        for known in read:
-            if len(known) > 4 and _nearly(name, known):  # PORT and HOST are near to too many strangers
-                problems.append(f"{name} is unknown: is {known} meant?")
-                break
-    return problems
-
-
-def _nearly(name: str, known: str) -> bool:
-    if name.upper().replace("_", "") == known.replace("_", ""):
-        return True
-    if abs(len(name) - len(known)) > 1:
-        return False
-    if len(name) == len(known):
-        different = [place for place in range(len(name)) if name[place] != known[place]]
-        swapped = len(different) == 2 and different[1] == different[0] + 1
-        return len(different) == 1 or (swapped and sorted(name) == sorted(known))
-    longer, shorter = (name, known) if len(name) > len(known) else (known, name)
-    return any(longer[:place] + longer[place + 1 :] == shorter for place in range(len(longer)))

@@ -114,7 +114,7 @@ def of_metrics() -> list[tuple[str, ast.expr]]:
         (f"{path.name}:{call.lineno} {name}", call.args[0])
         for path in SOURCES
         for name, call in calls(parsed(path))
-        if re.search(r"\.(messages_rejected|streams_ended|sentences)\.labels$", name)
+        if re.search(r"\.(messages_rejected|streams_ended|sentences|logins)\.labels$", name)
         if (call.lineno, call.col_offset) not in begun_at_zero(path)
     ]
 
@@ -124,7 +124,7 @@ def begun_at_zero(path: Path) -> list[tuple[int, int]]:
     return [
         (call.lineno, call.col_offset)
         for loop in ast.walk(parsed(path))
-        if isinstance(loop, ast.For) and ast.unparse(loop.iter) in ("CATALOGUE", "OUTCOME_LABELS")
+        if isinstance(loop, ast.For) and ast.unparse(loop.iter) in ("CATALOGUE", "OUTCOME_LABELS", "LOGIN_OUTCOMES")
         for call in ast.walk(loop)
         if isinstance(call, ast.Call) and ast.unparse(call.args[0]) == ast.unparse(loop.target)
     ]
@@ -166,8 +166,9 @@ def of_reports() -> list[tuple[str, ast.expr]]:
 
 def test_metrics_and_logs_are_given_slugs_and_nothing_else() -> None:
     metrics, logs, reports = of_metrics(), of_logs(), of_reports()
-    assert {place.split(".")[-2] for place, _ in metrics} == {"messages_rejected", "streams_ended", "sentences"}
-    assert {place.partition(":")[0] for place, _ in logs} >= {"endpoint.py", "recognize.py"}
+    names = {"messages_rejected", "streams_ended", "sentences", "logins"}
+    assert {place.split(".")[-2] for place, _ in metrics} == names
+    assert {place.partition(":")[0] for place, _ in logs} >= {"endpoint.py", "recognize.py", "login.py"}
     assert len(reports) >= 5
     # `report.outcome` is as good as what was assigned to it.
     given = [(place, value) for place, value in metrics + logs if "report.outcome" not in ast.unparse(value)]

@@ -128,6 +128,7 @@ def gateway_settings(recognizer_url: str, authority: Path | None, max_streams: i
         "MAX_STREAMS": str(max_streams),
         "UPSTREAM_CONCURRENCY": str(max_streams),
         "LOG_LEVEL": "WARNING",
+        "DATABASE_URL": "none",
     }
     return settings | ({"SSL_CERT_FILE": str(authority)} if authority is not None else {})
 

@@ -9,7 +9,8 @@ from ops.cloud.command_line import say
 from ops.cloud.exits import CloudError, Refused
 from ops.cloud.refusals import is_not_found
 from ops.cloud.safe_text import one_line
-from service.settings import AuthMode, RecognizerKind, Settings, SettingsError
+from service.settings import AuthMode, RecognizerKind, Settings
+from service.settings_reader import SettingsError
 
 
 def check_environment(cloud: Cloud) -> None:
@@ -76,6 +77,11 @@ def check_settings(environment: Mapping[str, str]) -> None:
         say("Warning: AUTH_MODE=off lets everybody speak at your expense.")
     if settings.recognizer is RecognizerKind.NONE:
         say("Warning: no TENCENT_APP_ID and keys are set, so the service will recognize nothing.")
+    if settings.database_url.startswith("sqlite"):
+        say(
+            "Warning: the history is kept in a file, which ends with each instance and each release: set DATABASE_URL "
+            "to the environment's MySQL, or to none."
+        )
 
 
 def online_version(cloud: Cloud, service: str, detail: answers.Detail) -> answers.Version | None:

@@ -3,12 +3,14 @@
 import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Final
+from urllib.parse import unquote
 
-from service.settings import KNOWN_NAMES
+from service.settings_reader import KNOWN_NAMES
 
-_SECRET_PARTS: Final = ("SECRET", "TOKEN", "KEY", "PASSWORD", "AUTH")
+_SECRET_PARTS: Final = ("SECRET", "TOKEN", "KEY", "PASSWORD", "AUTH", "DATABASE_URL", "REDIS_URL")
 _SHOWN: Final = frozenset(name for name in KNOWN_NAMES if not any(part in name for part in _SECRET_PARTS)) | {
-    "AUTH_MODE"
+    "AUTH_MODE",
+    "TOKEN_TTL_S",
 }
 """The service's own settings that are no secrets. What is not known is taken for one."""
 _LEAST_SECRET_CHARACTERS: Final = 6
@@ -33,11 +35,18 @@ def shown(name: str, value: str) -> str:
 
 
 def secrets_of(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The values that must not appear in a log, the longest first."""
-    values = {
-        value for name, value in environment.items() if name not in _SHOWN and len(value) >= _LEAST_SECRET_CHARACTERS
-    }
-    return tuple(sorted(values, key=len, reverse=True))
+    """The values that must not appear in a log, and the passwords in those that are addresses; the longest first."""
+    hidden = [value for name, value in environment.items() if name not in _SHOWN]
+    values = {*hidden, *(password for value in hidden for password in _passwords(value))}
+    return tuple(sorted((value for value in values if len(value) >= _LEAST_SECRET_CHARACTERS), key=len, reverse=True))
+
+
+def _passwords(address: str) -> tuple[str, ...]:
+    """The password of an URL, as it is written there and as it is meant; a driver may tell it without the rest."""
+    _, has_scheme, rest = address.partition("://")
+    user, has_user, _ = rest.partition("/")[0].rpartition("@")
+    password = user.partition(":")[2]
+    return (password, unquote(password)) if has_scheme and has_user else ()
 
 
 def without_secrets(text: str, secrets: Iterable[str]) -> str:

@@ -93,15 +93,17 @@ RECOGNIZER_CAUSES: Final[tuple[Cause, ...]] = (
         title=Text("the account has no free stream (4006)", "账号并发已满（4006）"),
         why=Text(
             "Tencent counts the open streams of the whole account, 200 by default: those of all replicas and of all "
-            "other programs with the same account. UPSTREAM_CONCURRENCY holds for one instance.",
+            "other programs with the same account. UPSTREAM_CONCURRENCY holds for all instances that share a "
+            "REDIS_URL, and "
+            "without one for a single instance.",
             "腾讯云按整个账号统计并发（默认 200），包括所有副本和使用同一账号的其他程序；"
-            "UPSTREAM_CONCURRENCY 只约束单个实例。",
+            "UPSTREAM_CONCURRENCY 约束共用 REDIS_URL 的所有实例；没有 REDIS_URL 时只约束单个实例。",
         ),
         remedies=(
             Remedy(
                 Text(
-                    "Divide what the account has by the number of instances:",
-                    "把账号的并发数按实例数分配：",
+                    "Share one pool with REDIS_URL, or divide what the account has by the number of instances:",
+                    "用 REDIS_URL 让各实例共用名额，或把账号的并发数按实例数分配：",
                 ),
                 "python -m ops env set UPSTREAM_CONCURRENCY=STREAMS_PER_INSTANCE",
             ),

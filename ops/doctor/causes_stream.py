@@ -7,10 +7,7 @@ from ops.doctor.causes_recognizer import RECOGNIZER_CAUSES
 from ops.doctor.causes_speech import SPEECH_CAUSES
 from ops.doctor.finding import Cause, Remedy, Text
 
-_MINT: Final = (
-    "python -c 'import os, time, jwt; "
-    'print(jwt.encode({"sub": "doctor", "exp": int(time.time()) + 3600}, os.environ["JWT_SECRET"], "HS256"))\''
-)
+_MINT: Final = "python -m ops token mint --user doctor"
 _LOGS: Final = Remedy(Text("Read the log:", "查看日志："), "python -m ops logs")
 _AGAIN: Final = Remedy(Text("Try again in a minute.", "一分钟后再试。"), "python -m ops doctor URL")
 
@@ -142,6 +139,38 @@ _CAPACITY: Final = (
                     "增加实例，或提高上限（单核容量见 docs/performance.md）：",
                 ),
                 "python -m ops env set MAX_STREAMS=STREAMS",
+            ),
+        ),
+    ),
+    Cause(
+        slug="user_limit_reached",
+        title=Text("a limit of this user or address is reached", "该用户或地址已达限额"),
+        why=Text(
+            "The service limits what one user and one address may have: MAX_STREAMS_PER_USER, MAX_STREAMS_PER_ADDRESS, "
+            "MAX_NEW_STREAMS_PER_MINUTE, MAX_AUDIO_S_PER_DAY, MESSAGES_PER_S. Behind a proxy that is not in "
+            "TRUSTED_PROXIES all phones have one address.",
+            "服务限制单个用户和单个地址：MAX_STREAMS_PER_USER、MAX_STREAMS_PER_ADDRESS、MAX_NEW_STREAMS_PER_MINUTE、"
+            "MAX_AUDIO_S_PER_DAY、MESSAGES_PER_S。如果前面的代理不在 TRUSTED_PROXIES 中，所有手机就只算一个地址。",
+        ),
+        remedies=(
+            Remedy(
+                Text("Examine as a user of your own:", "换一个专用的用户来检查："),
+                "python -m ops token mint --user doctor",
+            ),
+            Remedy(Text("Or raise the limit that the message names.", "或提高消息中提到的限额。")),
+        ),
+    ),
+    Cause(
+        slug="not_allowed",
+        title=Text("the origin or the user is not allowed", "来源或用户不被允许"),
+        why=Text(
+            "A proxy adds an Origin that is not in ALLOWED_ORIGINS; the doctor itself sends none.",
+            "代理添加了不在 ALLOWED_ORIGINS 中的 Origin；doctor 自己不发送来源。",
+        ),
+        remedies=(
+            Remedy(
+                Text("Allow the page that the message names:", "允许消息中提到的网页："),
+                "python -m ops env set ALLOWED_ORIGINS=https://PAGE",
             ),
         ),
     ),

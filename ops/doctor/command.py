@@ -21,7 +21,8 @@ from ops.doctor.runner import examine
 from ops.doctor.stage import Context, Stage
 from ops.doctor.stages_stream.reaching import token_of
 from service.recognizer.child import local_recognizer_available
-from service.settings import Settings, SettingsError
+from service.settings import Settings
+from service.settings_reader import SettingsError
 
 STAGES: Final[tuple[Stage, ...]] = (*stages_network.STAGES, *stages_stream.STAGES, *stages_network.LAST)
 _USAGE: Final = 2

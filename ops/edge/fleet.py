@@ -171,6 +171,7 @@ async def fleet(
                 "HOST": ADDRESS,
                 "AUTH_MODE": "off",
                 "DRAIN_S": f"{drain_s:g}",
+                "DATABASE_URL": "none",
                 **account,
                 **(settings or {}),
             }

@@ -32,6 +32,10 @@ class Connection(ReadySocket):
     def __init__(self, stream: trio.SocketStream) -> None:
         super().__init__(stream.socket.fileno())
         self._stream = stream
+        self.peer_address = ""
+        """The IP address of the other end of this TCP connection: a proxy's where there is one before us."""
+        with contextlib.suppress(OSError):  # it is gone already
+            self.peer_address = str(stream.socket.getpeername()[0])
         self._replay = b""
         self._reading: trio.CancelScope | None = None
         self._ended = False

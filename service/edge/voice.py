@@ -14,10 +14,12 @@ from websockets.protocol import Side
 from service.deps import Deps
 from service.edge.connection import Connection
 from service.edge.head import Head
+from service.forwarded import client_address
+from service.identity import Caller
 from service.settings import MAX_MESSAGE_BYTES
 from service.stream.client import TICK_S, ClientGone, ClientTooSlow, Taker
 from service.stream.endpoint import serve_stream
-from service.stream.upgrade import bearer_of, chosen_subprotocol
+from service.stream.upgrade import caller_of, chosen_subprotocol
 from service.web.echo import PATHS as ECHO_PATHS
 from service.web.echo import Echo, is_quiet
 from service.web.voice import PATH
@@ -136,7 +138,7 @@ class VoiceServer:
         if head.path == PATH:
             # What is a little over the limit is answered in-band, by the stream itself; this is the bound behind it.
             client = await self._shake_hands(connection, head, early, chosen_subprotocol, 4 * MAX_MESSAGE_BYTES)
-            talk = partial(serve_stream, bearer=_bearer(head), deps=self._deps)
+            talk = partial(serve_stream, caller=self._caller(head, connection), deps=self._deps)
         else:
             most = self._deps.settings.test_ws_max_bytes
             client = await self._shake_hands(connection, head, early, _no_subprotocol, most)
@@ -150,6 +152,19 @@ class VoiceServer:
         finally:
             self._clients.discard(client)
             client.end()
+
+    def _caller(self, head: Head, connection: Connection) -> Caller:
+        found: dict[str, list[str]] = {}
+        for name, value in head.headers:
+            found.setdefault(name.decode(), []).append(value.decode("latin-1"))
+
+        def headers(name: str) -> Sequence[str]:
+            return found.get(name, ())
+
+        offers = next(iter(headers("sec-websocket-protocol")), "")
+        offered = [name.strip() for name in offers.split(",") if name.strip()]
+        address = client_address(connection.peer_address, headers, self._deps.settings.trusted_proxies)
+        return caller_of(headers, offered, address)
 
     async def keep_alive(self) -> None:
         """Keep the clients' clocks, until cancelled: one task for all."""
@@ -181,9 +196,3 @@ class VoiceServer:
 
 def _no_subprotocol(_offered: Sequence[str]) -> None:
     return None
-
-
-def _bearer(head: Head) -> str:
-    found = {name: value.decode("latin-1") for name, value in reversed(head.headers)}
-    offered = [name.strip() for name in found.get(b"sec-websocket-protocol", "").split(",") if name.strip()]
-    return bearer_of(found.get(b"authorization", ""), found.get(b"token", ""), offered)

@@ -11,8 +11,11 @@ of. What is switched off or gone around in the SDK, and why (measured with 3.1.1
 * its test for errors, which looks at the content type (see `tencent_api.decode_answer`).
 """
 
+import contextlib
 import random
 from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -86,6 +89,14 @@ class _Call:
     credentials: TencentCredentials
 
 
+Reserve = Callable[[float], AbstractContextManager[None]]
+"""Keeps so many seconds of what somebody may have recognized while the `with` lasts."""
+
+
+def _freely(_seconds: float) -> AbstractContextManager[None]:
+    return contextlib.nullcontext()
+
+
 class SentenceRecognizer:
     """Recognizes uploads. One for a process: the rate is that of the account."""
 
@@ -110,8 +121,8 @@ class SentenceRecognizer:
         """Clients that nobody uses, with their address. One is used by one thread at a time."""
         silence_sdk()
 
-    async def recognize(self, upload: Upload, options: Options) -> Recognized:
-        """The words of an upload. Raises StreamFailed.
+    async def recognize(self, upload: Upload, options: Options, reserve: Reserve = _freely) -> Recognized:
+        """The words of an upload. Raises StreamFailed, also where `reserve` does with the seconds that it lasts.
 
         Cancelled, it returns at once; calls that are under way end by themselves, and their answers are dropped.
         """
@@ -121,7 +132,8 @@ class SentenceRecognizer:
             )
             if not isinstance(prepared, Prepared):
                 raise StreamFailed(prepared)
-            return Recognized(await self._all_parts(prepared, options), prepared)
+            with reserve((prepared.duration_ms or 0) / 1000):
+                return Recognized(await self._all_parts(prepared, options), prepared)
         raise StreamFailed(problem(Slug.RECOGNIZER_TIMEOUT, f"No result within {self._limits.deadline_s:g} s."))
 
     async def _all_parts(self, prepared: Prepared, options: Options) -> Sentence:

@@ -14,6 +14,7 @@ import trio
 from service.failures import Problem, Slug, StreamFailed, problem
 from service.lifecycle import Lifecycle, Phase
 from service.retry_hint import retry_hint_ms
+from service.shared.slots import Slots
 from service.telemetry.metrics import Metrics
 from service.telemetry.overload import Overload
 
@@ -62,7 +63,7 @@ class Admission:
         self,
         *,
         max_streams: int,
-        recognizer_slots: int,
+        slots: Slots,
         lifecycle: Lifecycle,
         metrics: Metrics,
         overload: Overload | None = None,
@@ -72,25 +73,24 @@ class Admission:
         self._metrics = metrics
         self.overload = overload or Overload(math.inf)
         """Refuses new streams while it says so; whoever watches the event loop tells it the lag."""
-        self._slots = trio.CapacityLimiter(recognizer_slots)
+        self.slots = slots
+        """Where recognizer connections come from."""
         self.streams = 0
         """Streams that are admitted and have not ended."""
         self._sentences = 0
         self._idle = trio.Event()
         metrics.shedding.set_function(lambda: self.overload.is_shedding)
-        metrics.recognizer_slots.labels("used").set_function(lambda: self.slots_used)
-        metrics.recognizer_slots.labels("free").set_function(lambda: self.slots_total - self.slots_used)
-        metrics.recognizer_slots.labels("waited_for").set_function(lambda: self._slots.statistics().tasks_waiting)
+        metrics.recognizer_slots.labels("used").set_function(lambda: slots.used)
+        metrics.recognizer_slots.labels("free").set_function(lambda: max(0, slots.limit - slots.used))
+        metrics.recognizer_slots.labels("waited_for").set_function(lambda: slots.waiting)
+        metrics.recognizer_pool_slots.labels("used").set_function(lambda: slots.pool.used)
+        metrics.recognizer_pool_slots.labels("free").set_function(lambda: slots.pool.free)
+        metrics.recognizer_pool_slots.labels("waited_for").set_function(lambda: slots.pool.waited_for)
 
     @property
     def slots_used(self) -> int:
-        """Recognizer connections in use, those being dialed or closed included."""
-        return int(self._slots.borrowed_tokens)
-
-    @property
-    def slots_total(self) -> int:
-        """Recognizer connections this process may have."""
-        return int(self._slots.total_tokens)
+        """Recognizer connections of this process, those being dialed or closed included."""
+        return self.slots.used
 
     @contextlib.contextmanager
     def stream(self) -> Iterator[None]:
@@ -143,21 +143,17 @@ class Admission:
         waiting, it holds nothing.
         """
         owner = object()
-        try:
-            if wait_s:
-                with trio.fail_after(wait_s):
-                    await self._slots.acquire_on_behalf_of(owner)
-            else:
-                self._slots.acquire_on_behalf_of_nowait(owner)
-        except (trio.WouldBlock, trio.TooSlowError):
+        asked_at = trio.current_time()
+        if not await self.slots.take(owner, wait_s):
             raise StreamFailed(
                 problem(
                     Slug.RECOGNIZER_BUSY,
-                    f"All {self.slots_total} recognizer connections of this instance are in use.",
+                    "All recognizer connections that this service may have are in use.",
                     retry_after_ms=retry_hint_ms(),
                 )
-            ) from None
+            )
         try:
+            self._metrics.recognizer_slot_wait.observe(trio.current_time() - asked_at)
             yield
         finally:
-            self._slots.release_on_behalf_of(owner)
+            self.slots.give_back(owner)

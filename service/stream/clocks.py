@@ -6,7 +6,7 @@ Times are seconds of any monotonic clock. One task keeps all of them: it sleeps 
 import math
 from typing import Final
 
-from service.stream.outcome import End
+from service.stream.outcome import End, Outcome
 
 IDLE_S: Final = 25.0  # two heartbeats of 10 s may be lost
 PAUSE_S: Final = 5.0  # Tencent may fail after 6 s without audio, and does after 15 s (document 1093/48982)
@@ -34,15 +34,15 @@ class Clocks:
         """Until when the client was not being listened to: while the backlog was full, or a send took its time."""
         self.limit_at = now + max_stream_s
         """When the stream ends itself, as if the client had said `stop`."""
-        self.limit_end = End.TIME_LIMIT
-        """The outcome of that."""
+        self.limit_outcome = Outcome(End.TIME_LIMIT)
+        """How it ended then."""
         self._goaway_at = max(now, self.limit_at - GOAWAY_S)
 
-    def end_early(self, at: float, now: float) -> None:
-        """This process is being stopped: the stream ends itself at that time, and the client is told now."""
+    def end_early(self, at: float, tell_at: float, outcome: Outcome) -> None:
+        """The stream ends itself at that time with this outcome, unless it ends before; its client is told before."""
         if at < self.limit_at:
-            self.limit_at, self.limit_end = at, End.DRAINED
-            self._goaway_at = now
+            self.limit_at, self.limit_outcome = at, outcome
+            self._goaway_at = tell_at
 
     def take_goaway(self, now: float) -> float | None:
         """How many seconds the client is to be told that are left, when that is due; only once for each reason."""

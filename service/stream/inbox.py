@@ -7,6 +7,7 @@ from service.failures import Problem, Slug, StreamFailed, problem
 from service.settings import MAX_MESSAGE_BYTES
 from service.stream import protocol
 from service.stream.client import Client
+from service.stream.meter import MessageMeter
 from service.stream.protocol import ClientMessage, ErrorMessage, Ping, Pong
 from service.telemetry.metrics import Metrics
 
@@ -16,8 +17,10 @@ MAX_BAD_MESSAGES: Final = 10
 class Inbox:
     """Reads from one client. Answers pings, refuses what is wrong, counts what was refused."""
 
-    def __init__(self, client: Client, metrics: Metrics) -> None:
+    def __init__(self, client: Client, metrics: Metrics, meter: MessageMeter) -> None:
         self.client = client
+        self.meter = meter
+        """Whoever takes messages charges it with their number."""
         self._metrics = metrics
         self._bad_messages = 0
         self._said_not_started = False

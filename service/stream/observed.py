@@ -1,7 +1,7 @@
 """What is measured of one stream, for the metrics and for its line in the log."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from service.failures import Problem
@@ -28,6 +28,8 @@ class Observed:
         self.connections = 0
         """Recognizer connections that were accepted."""
         self.results = 0
+        self.on_relayed: Callable[[float], None] | None = None
+        """Told the seconds of audio that went to the recognizer, about once a second while some does."""
 
     def audio(self, uplink: AnyUplink, now: float) -> None:
         """Report what came from the client and what went to the recognizer, when it is time again."""
@@ -40,7 +42,10 @@ class Observed:
         received_s, relayed_s = uplink.in_s(uplink.received), uplink.in_s(uplink.relayed)
         self._metrics.audio_received.inc(received_s - self._received_s)
         self._metrics.audio_relayed.inc(relayed_s - self._relayed_s)
+        relayed_now_s = relayed_s - self._relayed_s
         self._received_s, self._relayed_s = received_s, relayed_s
+        if relayed_now_s and self.on_relayed is not None:
+            self.on_relayed(relayed_now_s)
 
     def relayed(self, packets: Iterable[Packet], now: float) -> None:
         """These packets went to the recognizer."""

@@ -33,6 +33,11 @@ class Outcome:
     problem: Problem | None = None
 
     @property
+    def is_owed_stopped(self) -> bool:
+        """Whether the client is told `stopped`: everything was settled, and nothing else ends the stream."""
+        return self.problem is None and self.end in _SETTLED
+
+    @property
     def close_code(self) -> int:
         """The code of the WebSocket's close."""
         if self.problem is not None:
@@ -50,5 +55,7 @@ class Outcome:
         return cls(problem.slug, problem)
 
 
+_SETTLED: Final = (End.COMPLETED, End.TIME_LIMIT, End.DRAINED)
+DRAINED: Final = Outcome(End.DRAINED)
 OUTCOME_LABELS: Final[tuple[str, ...]] = (*End, *(slug for slug in CATALOGUE))
 """Every value of the `outcome` label."""

@@ -18,11 +18,13 @@ from service.stream.transcript import Transcript, current
 class ResultPath:
     """The way of one stream's results, for its recognizer task and, without a wait, for the pump's."""
 
-    def __init__(self, client: Client, audio: AudioPath, observed: Observed) -> None:
+    def __init__(self, client: Client, audio: AudioPath, observed: Observed, log_id: str | None = None) -> None:
+        """`log_id` is the stream's record in the history, where it will have one."""
         resume = audio.settings.resume
         self._client = client
         self._audio = audio
         self._observed = observed
+        self._log_id = log_id
         self.transcript = Transcript(*((resume.sentences, resume.settled_ms) if resume else ()))
 
     async def tell(self, heard: Sequence[SentenceResult | Settled]) -> bool:
@@ -66,6 +68,6 @@ class ResultPath:
         lasted_s = trio.current_time() - clocks.began_at
         transcript = self.transcript
         account = self._audio.uplink.account(transcript.recognized_ms)
-        stopped = protocol.Stopped(transcript.text, transcript.sentences, round(lasted_s * 1000), account)
+        stopped = protocol.Stopped(transcript.text, transcript.sentences, round(lasted_s * 1000), account, self._log_id)
         await self._client.send(stopped.encode())
         self._observed.settled(trio.current_time() - clocks.stopped_at)

@@ -33,7 +33,7 @@ from service.stream.ending import outcome_of
 from service.stream.failover import BREAKER_WAIT_S, Failover, Progress, audio_lost
 from service.stream.inbox import Inbox
 from service.stream.observed import Observed
-from service.stream.outcome import End, Outcome
+from service.stream.outcome import DRAINED, End, Outcome
 from service.stream.recognizer_access import recognizer
 from service.stream.result_path import ResultPath
 from service.stream.state import Action, Event, Phase, Situation
@@ -46,7 +46,7 @@ MAX_MARKS: Final = 16  # `finalize` requests that wait; a person cannot ask fast
 class Session:
     """One admitted stream, from `start` to its outcome."""
 
-    def __init__(self, inbox: Inbox, settings: StreamSettings, deps: Deps, stream_id: str) -> None:
+    def __init__(self, inbox: Inbox, settings: StreamSettings, deps: Deps, stream_id: str, log_id: str | None) -> None:
         now = trio.current_time()
         self._inbox = inbox
         self._client = inbox.client
@@ -62,7 +62,7 @@ class Session:
         """Whether the last connection was opened for mp3."""
         self._path = AudioPath(settings, deps.settings.upstream_packet_ms, deps.settings.replay_s, now)
         self.observed = Observed(deps.metrics, now)
-        self._results = ResultPath(self._client, self._path, self.observed)
+        self._results = ResultPath(self._client, self._path, self.observed, log_id)
         self._clocks = Clocks(now, deps.settings.max_stream_s)
         self._accepted_at = now
         self._failover = Failover(now)
@@ -94,12 +94,12 @@ class Session:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._serve_recognizer, name=f"recognizer of {self._stream_id}")
-                end = await self._serve_client(early)
+                outcome = await self._serve_client(early)
                 nursery.cancel_scope.cancel()
             # Said when the recognizer task is gone: nothing can fail any more that would contradict it.
-            if end is not End.CANCELED:
+            if outcome.is_owed_stopped:
                 await self._results.say_stopped(self._clocks)
-            self.outcome = Outcome(end)
+            self.outcome = outcome
         except BaseExceptionGroup as group:
             canceled, failures = group.split(trio.Cancelled)
             if failures is not None:
@@ -112,24 +112,24 @@ class Session:
             self.observed.audio_at_last(self.uplink)
         return self.outcome
 
-    def go_away(self, settle_by: float) -> None:
-        """Tell the client that this process is being stopped, and end the stream by itself then; without blocking."""
-        self._clocks.end_early(settle_by, trio.current_time())
+    def go_away(self, settle_by: float, outcome: Outcome = DRAINED, *, tell_at: float = -math.inf) -> None:
+        """End the stream by itself then, and tell the client why it will, now or at `tell_at`; without blocking."""
+        self._clocks.end_early(settle_by, tell_at, outcome)
         self._poke()
 
     # -- the client task ----------------------------------------------------------------------------------------------
 
-    async def _serve_client(self, early: list[bytes | str]) -> End:
+    async def _serve_client(self, early: list[bytes | str]) -> Outcome:
         messages = early
         while True:
             for message in messages:
                 if await self._on_message(message):
-                    return End.CANCELED
+                    return Outcome(End.CANCELED)
             await self._catch_up()
             await self._check_clocks()
             await self._relay_audio()
             if await self._act():
-                return self._clocks.limit_end if self._time_is_up else End.COMPLETED
+                return self._clocks.limit_outcome if self._time_is_up else Outcome(End.COMPLETED)
             messages = await self._next_messages()
 
     async def _next_messages(self) -> list[bytes | str]:
@@ -142,6 +142,7 @@ class Session:
             messages = await self._client.receive()
         self._client.relay_to(None)
         self._poked = False
+        check(self._inbox.meter.charge(len(messages), self._client.last_heard))
         return messages
 
     def _may_relay(self) -> bool:
@@ -151,7 +152,7 @@ class Session:
 
     def _relay_now(self, messages: list[bytes | str], now: float) -> int:
         """Relay audio that has just come, in the pump's task, up to the first message that is none."""
-        taken, path = 0, self._path
+        taken, path, refused = 0, self._path, None
         was_plain = path.is_plain  # else these messages may bring something to tell, also when they are the last
         for message in messages:
             if not isinstance(message, bytes) or len(message) > MAX_MESSAGE_BYTES:
@@ -159,10 +160,11 @@ class Session:
             taken += 1
             refused = path.uplink.feed(message, now) if path.is_plain else path.feed(message, now)
             if refused is not None:
-                self._failure = StreamFailed(refused)
-                self._poke()
-                return taken
-        if not was_plain and (path.stereo_is_suspected or self._misdialed):
+                break
+        if refused is not None or (refused := self._inbox.meter.charge(taken, now)) is not None:
+            self._failure = StreamFailed(refused)
+            self._poke()
+        elif not was_plain and (path.stereo_is_suspected or self._misdialed):
             self._poke()
         elif path.uplink.has_packet or (not messages and path.uplink.is_ripe(now)):
             self._send_now(now)
@@ -200,8 +202,7 @@ class Session:
                 problem(Slug.STEREO_SUSPECTED, "This looks like two channels: record with numberOfChannels 1.")
             )
         await self._client.flush()
-        connection = self._connection
-        if connection is not None:
+        if (connection := self._connection) is not None:
             try:
                 await connection.flush()
             except ConnectionGoneError:
@@ -341,9 +342,8 @@ class Session:
             if now >= clocks.idle_at(self._client.last_heard):
                 message = f"Nothing came for {IDLE_S:g} s: send ping in pauses, every heartbeatMs."
                 raise StreamFailed(problem(Slug.IDLE_TIMEOUT, message))
-            left_s = clocks.take_goaway(now)
-            if left_s is not None:
-                goaway = protocol.GoAway(round(left_s * 1000), Outcome(clocks.limit_end).close_reason)
+            if (left_s := clocks.take_goaway(now)) is not None:
+                goaway = protocol.GoAway(round(left_s * 1000), clocks.limit_outcome.close_reason)
                 await self._client.send(goaway.encode())
             if now >= clocks.limit_at:
                 self._time_is_up = True

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from msgspec import UNSET
 
 from service.failures import Problem, Slug, problem
-from service.settings import ENGINE_NAME
+from service.settings_reader import ENGINE_NAME
 from service.stream.protocol import Hotword, Ready, Resume, Start
 
 SAMPLE_RATES: Final = (16000, 8000)

@@ -8,6 +8,7 @@ suppresses empty results) leaves no hole: the next one takes its index and repla
 from collections.abc import Iterable
 
 from service.recognizer.tencent import SentenceResult
+from service.store.records import Sentence
 from service.stream.protocol import Result, Word
 from service.text import joined
 
@@ -17,7 +18,8 @@ class Transcript:
 
     def __init__(self, first_index: int = 0, settled_ms: int = 0) -> None:
         """Goes on behind so many sentences, settled up to there: not 0 in a stream that resumes another one."""
-        self._finals: list[str] = []
+        self.finals: list[Sentence] = []
+        """The settled sentences of this stream."""
         self._first_index = first_index
         self._base_ms = 0
         self._voice_id = ""
@@ -32,12 +34,12 @@ class Transcript:
     @property
     def sentences(self) -> int:
         """How many sentences are settled, those of the stream that this one resumes included."""
-        return self._first_index + len(self._finals)
+        return self._first_index + len(self.finals)
 
     @property
     def text(self) -> str:
         """All settled sentences."""
-        return joined(self._finals)
+        return joined(sentence.text for sentence in self.finals)
 
     def begin_connection(self, voice_id: str, base_ms: int) -> None:
         """A new recognizer connection, whose clock starts at `base_ms` of the client's audio."""
@@ -68,7 +70,7 @@ class Transcript:
         index = self.sentences
         if not heard.settled:
             return Result(self._voice_id, index, heard.text, False, start_ms, end_ms, words)
-        self._finals.append(heard.text)
+        self.finals.append(Sentence(index, heard.text, start_ms, end_ms))
         self.recognized_ms = max(self.recognized_ms, end_ms)
         return Result(self._voice_id, index, heard.text, True, start_ms, end_ms, words, settled_ms=self.recognized_ms)
 

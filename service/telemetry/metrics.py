@@ -87,6 +87,23 @@ class Metrics:
         self.recognizer_slots = Gauge(
             "voice_recognizer_slots", "Recognizer connections this process may have", ["state"], registry=registry
         )
+        self.recognizer_pool_slots = Gauge(
+            "voice_recognizer_pool_slots",
+            "Recognizer connections all replicas that share a Redis may have together, as each of them has heard",
+            ["state"],
+            registry=registry,
+        )
+        self.recognizer_slot_wait = Histogram(
+            "voice_recognizer_slot_wait_seconds",
+            "How long those that got a recognizer slot had waited for it",
+            buckets=(0.001, 0.01, 0.1, 0.3, 1.0, 2.0, 5.0),
+            registry=registry,
+        )
+        self.redis = Gauge(
+            "voice_redis",
+            "The Redis that replicas share: 0 there is none, 1 it answers, 2 it is away",
+            registry=registry,
+        )
         self.messages_rejected = Counter(
             "voice_messages_rejected", "Client messages refused, by slug", ["slug"], registry=registry
         )
@@ -97,6 +114,25 @@ class Metrics:
             "voice_sentence_seconds",
             "From a complete upload to its answer, for requests that were recognized",
             buckets=(*_FEELS_LIVE_S, 25.0),  # the deadline
+            registry=registry,
+        )
+        self.logins = Counter("voice_logins", "Logins of mini-programs, by outcome", ["outcome"], registry=registry)
+        self.history_spooled = Counter(
+            "voice_history_spooled", "Records put on the disk, where each waits for the database", registry=registry
+        )
+        self.history_written = Counter(
+            "voice_history_written", "Streams and uploads that came into the database", registry=registry
+        )
+        self.history_lost = Counter(
+            "voice_history_lost", "Records that will never be in the database, by reason", ["reason"], registry=registry
+        )
+        self.history_pending = Gauge(
+            "voice_history_pending", "Records that are not in the database yet", registry=registry
+        )
+        self.history_seconds = Histogram(
+            "voice_history_seconds",
+            "Duration of one transaction that writes records",
+            buckets=(*_ADDED_BY_US_S, 15.0),
             registry=registry,
         )
         self.event_loop_lag = Histogram(

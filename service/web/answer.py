@@ -1,6 +1,7 @@
 """Answers of the application, errors included, in the envelope."""
 
 import logging
+import math
 from http import HTTPStatus
 from typing import Final
 
@@ -8,6 +9,7 @@ from quart import Response, has_websocket_context, websocket
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
+from service.failures import Problem, StreamFailed
 from service.stream.client import ClientGone
 from service.telemetry.logs import get_logger, log_event
 from service.web.envelope import envelope
@@ -24,6 +26,18 @@ def answer(data: object = None, *, status: int = 200, message: str = "ok") -> Re
     return Response(envelope(code, message, data), status=status, content_type="application/json")
 
 
+def refusal(refused: Problem) -> Response:
+    """The answer to a request that is refused: `data` is {error, retryable, retryAfterMs}, `error` the slug."""
+    row = refused.failure
+    data = {"error": refused.slug, "retryable": row.retryable, "retryAfterMs": refused.retry_after_ms}
+    response = answer(data, status=row.http_status, message=refused.message)
+    if refused.retry_after_ms is not None:
+        response.headers["Retry-After"] = str(math.ceil(refused.retry_after_ms / 1000))
+    if row.http_status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
 def register_errors(app: QuartTrio) -> None:
     """Makes every error of the application answer in the envelope, and log without the texts of exceptions."""
 
@@ -36,6 +50,11 @@ def register_errors(app: QuartTrio) -> None:
             if name.lower() in ("allow", "location", "retry-after"):
                 response.headers[name] = value
         return response
+
+    @app.errorhandler(StreamFailed)
+    async def failed_by_the_catalogue(error: StreamFailed) -> Response:
+        """A refusal of ours; a route need not catch it."""
+        return refusal(error.problem)
 
     @app.errorhandler(ClientGone)
     async def gone(error: ClientGone) -> Response:

@@ -6,8 +6,13 @@ from service.deps import Deps
 from service.recognizer.sentence import SentenceRecognizer
 from service.web.answer import register_errors
 from service.web.console import register_console
+from service.web.cors import register_cors
+from service.web.docs import register_docs
 from service.web.echo import register_echo
 from service.web.health import register_health
+from service.web.history import register_history
+from service.web.login import register_login
+from service.web.openapi import register_openapi
 from service.web.recognize import register_recognize
 from service.web.request import LimitedRequest
 from service.web.voice import register_voice
@@ -25,4 +30,8 @@ def create_app(deps: Deps, recognizer: SentenceRecognizer | None = None) -> Quar
     register_echo(app, deps)
     register_voice(app, deps)
     register_recognize(app, deps, recognizer)
+    register_login(app, deps)
+    register_history(app, deps)
+    register_cors(app, deps.settings)
+    register_docs(app, register_openapi(app, deps.settings))
     return app

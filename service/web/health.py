@@ -13,6 +13,8 @@ from service.recognizer.circuit import State
 from service.telemetry.metrics import CONTENT_TYPE
 from service.web.answer import answer
 from service.web.console import CONSOLE_PATH, prefers_page, see_console
+from service.web.contract import About, Health, Readiness
+from service.web.openapi import METRICS_SECURITY, Plain, describe
 
 
 def register_health(app: QuartTrio, deps: Deps) -> None:
@@ -20,6 +22,7 @@ def register_health(app: QuartTrio, deps: Deps) -> None:
     version = metadata.version("miniapp-backend")
 
     @app.get("/")
+    @describe("Which program this is", About, section="operation")
     async def index() -> Response:
         """Cheap: platforms probe it. A browser, which asks for HTML before anything else, is sent to the console."""
         if prefers_page():
@@ -29,31 +32,45 @@ def register_health(app: QuartTrio, deps: Deps) -> None:
         return found
 
     @app.get("/health")
+    @describe("Whether the process works", Health, section="operation")
     async def health() -> Response:
         """Answers when the event loop does, which is the point."""
         return answer({"status": "ok"})
 
     @app.get("/ready")
+    @describe("Whether traffic may come", Readiness, section="operation", also={503: Readiness})
     async def ready() -> Response:
         """503 only while starting or draining.
 
         A recognizer that is down is no reason to take the instance out, since the others have the same one; nor is
-        overload, since its streams and its refusals in-band still need the way to it.
+        overload, since its streams and its refusals in-band still need the way to it; nor a database that is away,
+        since what it is to keep waits on the disk.
         """
         phase = deps.lifecycle.phase
         return answer(
             {
                 "phase": phase,
                 "recognizer": recognizer_state(deps),
-                "slots": {"used": deps.admission.slots_used, "total": deps.admission.slots_total},
+                "slots": {"used": deps.admission.slots.pool.used, "total": deps.admission.slots.pool.slots},
                 "streams": deps.admission.streams,
                 "shedding": deps.admission.overload.is_shedding,
+                "history": {
+                    "database": "none" if deps.history is None else deps.history.database,
+                    "pending": 0 if deps.history is None else deps.history.pending,
+                },
             },
             status=200 if phase is Phase.SERVING else 503,
             message="ok" if phase is Phase.SERVING else f"this instance is {phase}",
         )
 
     @app.get("/metrics")
+    @describe(
+        "Metrics for Prometheus",
+        Plain(CONTENT_TYPE, "In Prometheus' text format."),
+        section="operation",
+        also={401 if deps.settings.metrics_token else 404: None},
+        secured_by=METRICS_SECURITY if deps.settings.metrics_token else None,
+    )
     async def metrics() -> Response:
         """For whoever knows METRICS_TOKEN; without one, for this machine only.
 

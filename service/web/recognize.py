@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import math
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,17 +14,23 @@ from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from service.deps import Deps
 from service.failures import Problem, Slug, StreamFailed, problem
+from service.groups import leaves
+from service.identity import Identity
 from service.lifecycle import Phase
 from service.recognizer.preparation import Upload
-from service.recognizer.sentence import Recognized, SentenceRecognizer
+from service.recognizer.sentence import Recognized, Reserve, SentenceRecognizer
 from service.retry_hint import retry_hint_ms
 from service.stream.authentication import check_permitted
+from service.stream.history import Heard, record_of_upload
+from service.stream.limiter import Holding
 from service.stream.outcome import End
-from service.stream.upgrade import bearer_of
 from service.telemetry.logs import get_logger, log_event
-from service.web.answer import answer
+from service.web.answer import answer, refusal
+from service.web.contract import RecognizeAnswer, RecognizeForm
+from service.web.identity import caller_of_request
+from service.web.openapi import describe
 from service.web.recognize_form import Wishes, read_form
-from service.web.request import LimitedBody
+from service.web.request import pass_over_body
 
 PATH: Final = "/api/realtime-voice/recognize"
 FIELD: Final = "audio"
@@ -37,6 +42,13 @@ MAX_PENDING_BYTES: Final = 256 * 1024 * 1024
 _MAX_PARTS: Final = 32
 LINGER_S: Final = 5.0
 """How long the rest of a refused upload is waited for, so that its client reads the answer."""
+
+_REFUSALS: Final = (
+    Slug.BAD_REQUEST, Slug.ENGINE_NOT_SUPPORTED, Slug.UNSUPPORTED_AUDIO, Slug.AUDIO_TOO_LONG, Slug.IDLE_TIMEOUT,
+    Slug.TOO_MANY_REQUESTS, Slug.QUOTA_EXCEEDED, Slug.RECOGNIZER_REJECTED, Slug.RECOGNIZER_UNAVAILABLE,
+    Slug.RECOGNIZER_TIMEOUT, Slug.RECOGNIZER_BUSY, Slug.OVERLOADED, Slug.RESTARTING,
+)  # fmt: skip
+"""What it answers with besides what every route with a token may, for its description."""
 
 _logger: Final = get_logger("recognize")
 
@@ -53,49 +65,87 @@ class _Report:
 
 
 def register_recognize(app: QuartTrio, deps: Deps, recognizer: SentenceRecognizer | None = None) -> None:
-    """Adds the route to the application. It is the only one that takes a body, so the limit is the application's."""
+    """Adds the route to the application. It takes the largest bodies, so its limit is the application's."""
     app.config["MAX_CONTENT_LENGTH"] = MAX_UPLOAD_BYTES + MAX_FORM_BYTES
     sentences = recognizer or SentenceRecognizer(deps.recognizer, deps.settings.tencent_api_url)
     pending = _Pending()
 
     @app.post(PATH)
+    @describe(
+        "Recognize one recording",
+        RecognizeAnswer,
+        section="recognition",
+        form=RecognizeForm,
+        refusals=_REFUSALS,
+        needs_token=True,
+    )
     async def recognize() -> Response:
         """Answers in the envelope, failures of the catalogue included."""
         sentence_id = str(uuid.uuid4())
         report = _Report()
         began = trio.current_time()
         try:
-            _check_permitted(deps)
-            with deps.admission.sentence(), pending.admit(request.content_length):
-                upload, wishes = await _received(deps, report)
-                report.recognized = await sentences.recognize(upload, wishes.options)
+            identity, address = _check_permitted(deps)
+            async with deps.limiter.upload(sentence_id, identity, address) as holding:
+                with deps.admission.sentence(), pending.admit(request.content_length):
+                    upload, wishes = await _received(deps, report)
+                    with _counted_when_left(deps, holding) as reserve:
+                        report.recognized = await sentences.recognize(upload, wishes.options, reserve)
+                    holding.spoken(report.recognized.sentence.audio_ms / 1000)
             report.outcome = End.COMPLETED
+            await _keep(deps, sentence_id, identity, wishes.options.engine, report, began)
             return answer(_data_of(sentence_id, report.recognized))
         except StreamFailed as failed:
             report.refused, report.outcome = failed.problem, failed.problem.slug
-            await _pass_over_body()
-            return _refusal(failed.problem)
+            await pass_over_body(LINGER_S)
+            return refusal(failed.problem)
         except Exception:
             report.outcome = Slug.INTERNAL
             raise
-        except trio.Cancelled:
-            if deps.lifecycle.phase is Phase.DRAINING:
+        except (trio.Cancelled, BaseExceptionGroup) as error:
+            if _is_cancellation(error) and deps.lifecycle.phase is Phase.DRAINING:
                 report.outcome = Slug.RESTARTING
             raise
         finally:
             _tell(deps, sentence_id, report, began)
 
 
-def _check_permitted(deps: Deps) -> None:
-    """Raises StreamFailed when this client may not have anything recognized now."""
-    headers = request.headers
-    check_permitted(deps.settings, bearer_of(headers.get("Authorization", ""), headers.get("token", ""), ()))
+def _check_permitted(deps: Deps) -> tuple[Identity, str]:
+    """Who asks, and from which address. Raises StreamFailed when nothing may be recognized for this client now."""
+    caller = caller_of_request(deps.settings)
+    identity = check_permitted(deps.settings, caller, now=deps.wall_clock())
     if deps.lifecycle.phase is not Phase.SERVING:
         raise StreamFailed(
             problem(
                 Slug.RESTARTING, f"This instance is {deps.lifecycle.phase}; try again.", retry_after_ms=retry_hint_ms()
             )
         )
+    return identity, caller.address
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    return all(isinstance(leaf, trio.Cancelled) for leaf in leaves(error))
+
+
+@contextlib.contextmanager
+def _counted_when_left(deps: Deps, holding: Holding) -> Iterator[Reserve]:
+    """What to reserve audio with. When the client leaves before the answer, all that was reserved counts: it was sent,
+    and is paid for."""
+    sent_s = 0.0
+
+    @contextlib.contextmanager
+    def reserve(seconds: float) -> Iterator[None]:
+        nonlocal sent_s
+        with holding.reserved(seconds):
+            sent_s = seconds
+            yield
+
+    try:
+        yield reserve
+    except (trio.Cancelled, BaseExceptionGroup) as error:  # a nursery gives groups
+        if _is_cancellation(error) and deps.lifecycle.phase is Phase.SERVING:
+            holding.spoken(sent_s)
+        raise
 
 
 class _Pending:
@@ -151,11 +201,6 @@ async def _received(deps: Deps, report: _Report) -> tuple[Upload, Wishes]:
     return Upload(data, wishes.announced_pcm, wishes.sample_rate, converted_rate), wishes
 
 
-async def _pass_over_body() -> None:
-    if isinstance(request.body, LimitedBody):
-        await request.body.pass_over(LINGER_S)
-
-
 def _too_big() -> Problem:
     return problem(Slug.AUDIO_TOO_LONG, f"The upload is over {MAX_UPLOAD_BYTES} bytes.")
 
@@ -170,15 +215,16 @@ def _data_of(sentence_id: str, recognized: Recognized) -> dict[str, Any]:
     }
 
 
-def _refusal(refused: Problem) -> Response:
-    row = refused.failure
-    data = {"error": refused.slug, "retryable": row.retryable, "retryAfterMs": refused.retry_after_ms}
-    response = answer(data, status=row.http_status, message=refused.message)
-    if refused.retry_after_ms is not None:
-        response.headers["Retry-After"] = str(math.ceil(refused.retry_after_ms / 1000))
-    if row.http_status == 401:
-        response.headers["WWW-Authenticate"] = "Bearer"
-    return response
+async def _keep(deps: Deps, sentence_id: str, identity: Identity, engine: str, report: _Report, began: float) -> None:
+    """Put what was recognized into the history."""
+    history, recognized = deps.history, report.recognized
+    if history is None or recognized is None or not history.has(identity.user_id):
+        return
+    ended_at_s = deps.wall_clock()
+    began_at_s = ended_at_s - (trio.current_time() - began)
+    heard = Heard(recognized.sentence.text, recognized.sentence.audio_ms, report.uploaded_bytes)
+    history.put(record_of_upload(sentence_id, identity.user_id, began_at_s, ended_at_s, engine, heard, deps.settings))
+    await history.kept()
 
 
 def _tell(deps: Deps, sentence_id: str, report: _Report, began: float) -> None:

@@ -12,7 +12,7 @@ import msgspec
 
 from service.failures import Problem, Slug, problem
 from service.recognizer.tencent_api import Options
-from service.settings import ENGINE_NAME
+from service.settings_reader import ENGINE_NAME
 from service.stream.protocol import Hotword
 from service.stream.stream_settings import SAMPLE_RATES, hotwords_complaint, nearest
 

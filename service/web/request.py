@@ -8,6 +8,7 @@ import io
 from typing import IO
 
 import trio
+from quart import request
 from quart.formparser import FormDataParser
 from quart_trio.wrappers import TrioRequest
 from quart_trio.wrappers.request import TrioBody
@@ -58,6 +59,12 @@ class LimitedBody(TrioBody):
         self._data.clear()
         with trio.move_on_after(within_s):
             await self._ended.wait()
+
+
+async def pass_over_body(within_s: float) -> None:
+    """Drops what is still to come of the present request's body: see `LimitedBody.pass_over`."""
+    if isinstance(request.body, LimitedBody):
+        await request.body.pass_over(within_s)
 
 
 class LimitedRequest(TrioRequest):

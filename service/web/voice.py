@@ -6,8 +6,9 @@ from quart import websocket
 from quart_trio import QuartTrio
 
 from service.deps import Deps
+from service.forwarded import client_address
 from service.stream.endpoint import serve_stream
-from service.stream.upgrade import bearer_of, chosen_subprotocol
+from service.stream.upgrade import caller_of, chosen_subprotocol
 from service.web.websocket import QuartClient
 
 PATH: Final = "/api/realtime-voice/stream"
@@ -20,8 +21,9 @@ def register_voice(app: QuartTrio, deps: Deps) -> None:
         """Accepts the upgrade; everything else is said in-band, since phones cannot read a refused upgrade."""
         offered = websocket.requested_subprotocols
         await websocket.accept(subprotocol=chosen_subprotocol(offered))
-        headers = websocket.headers
-        bearer = bearer_of(headers.get("Authorization", ""), headers.get("token", ""), offered)
-        await serve_stream(QuartClient(websocket), bearer, deps)
+        trusted = deps.settings.trusted_proxies
+        address = client_address(websocket.remote_addr or "", websocket.headers.getlist, trusted)
+        caller = caller_of(websocket.headers.getlist, offered, address)
+        await serve_stream(QuartClient(websocket), caller, deps)
 
     app.add_websocket(PATH, endpoint="voice_stream", view_func=stream)

@@ -93,9 +93,9 @@ class Tab:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self.call("Emulation.setEmulatedMedia", features=[scheme])
 
-    async def open(self, path: Path) -> None:
-        """Load a local file to its end."""
-        await self.call("Page.navigate", url=path.as_uri())
+    async def open(self, page: Path | str) -> None:
+        """Load a local file, or what is at an address, to its end."""
+        await self.call("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         with trio.fail_after(CALL_LIMIT_S):
             while not any(event.get("method") == "Page.loadEventFired" for event in self._events):
                 self._events.append(json.loads(await self._socket.get_message()))

@@ -53,6 +53,7 @@ STREAM_FAULTS: Final = (
     StreamFault("engine of another language", "stream", "warn", "nothing_heard"),
     StreamFault("words lost by the recognizer", "stream", "warn", "words_differ"),
     StreamFault("MAX_STREAMS reached", "stream", "fail", "max_streams_reached"),
+    StreamFault("address has MAX_STREAMS_PER_ADDRESS streams", "stream", "fail", "user_limit_reached"),
     StreamFault("event loop late", "stream", "fail", "shedding"),
     StreamFault("MAX_STREAM_S of 1", "stream", "fail", "max_stream_too_short"),
     StreamFault("stream's path not routed", "locked", "fail", "stream_path_not_routed"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as some
 
 from ops.cloud.answers import Config, Detail, Record, Step, Task, Version
 from ops.cloud.api import account_from
+from ops.cloud.checks import check_settings
 from ops.cloud.command_line import ask
 from ops.cloud.desired import Wishes, desired, differences
 from ops.cloud.dotenv import parse_assignment, parse_dotenv
@@ -67,9 +68,34 @@ def test_only_known_harmless_values_are_shown() -> None:
         if not setting.repr:
             assert "very secret" not in shown(setting.name.upper(), "very secret")
     assert shown("AUTH_MODE", "token") == "token"
+    assert shown("TOKEN_TTL_S", "7200") == "7200"
     secrets = secrets_of({"A": "long secret", "B": "long secret and more", "C": "x", "LOG_LEVEL": "WARNING"})
     assert secrets == ("long secret and more", "long secret")
     assert without_secrets("got long secret and more, x", secrets) == "got (secret), x"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "mysql://voice:pass%40word-1@10.0.0.5:3306/voice"),
+        ("DATABASE_URL", "postgresql://voice:pass@word-1@db/voice"),
+        ("REDIS_URL", "redis://:pass@word-1@10.0.0.6:6379/0"),
+        ("REDIS_URL", "rediss://voice:pass%40word-1@cache"),
+    ],
+)
+def test_the_password_of_an_address_is_a_secret_by_itself(name: str, value: str) -> None:
+    assert "word" not in shown(name, value)
+    secrets = secrets_of({name: value})
+    assert without_secrets(f"cannot open {value}: is pass@word-1 right?", secrets) == (
+        "cannot open (secret): is (secret) right?"
+    )
+
+
+@pytest.mark.parametrize(
+    "value", ["none", "sqlite:///data/voice.db", "redis://10.0.0.6:6379/0", "redis://user@cache/0"]
+)
+def test_an_address_without_a_password_hides_nothing_else(value: str) -> None:
+    assert set(secrets_of({"DATABASE_URL": value})) <= {value}
 
 
 @pytest.mark.parametrize(
@@ -204,3 +230,17 @@ def test_an_unreadable_environment_is_not_overwritten() -> None:
         desired(Wishes(), Config(env_params="[1]"), {}, "c")
     with pytest.raises(CloudError, match="another port"):
         desired(Wishes(port=80), None, {"PORT": "9000"}, "c")
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [(None, True), ("sqlite:///other.db", True), ("none", False), ("mysql://voice:word@10.0.0.5/voice", False)],
+)
+def test_a_history_that_would_not_survive_a_release_is_warned_of(
+    url: str | None, warned: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check_settings({"AUTH_MODE": "off"} | ({} if url is None else {"DATABASE_URL": url}))
+    said = "".join(capsys.readouterr())
+    assert ("history is kept in a file" in said) is warned
+    assert "AUTH_MODE=off" in said
+    assert "word" not in said

@@ -9,7 +9,7 @@ import jsonschema  # type: ignore[import-untyped]
 import yaml  # type: ignore[import-untyped]
 
 from ops.dashboard import PATH
-from service.settings import KNOWN_NAMES
+from service.settings_reader import KNOWN_NAMES
 from tests.support.processes import ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))

@@ -19,6 +19,7 @@ from ops.doctor.finding import Cause, Finding, Text, Verdict, exit_code
 from ops.doctor.report import Report
 from ops.doctor.runner import examine
 from ops.doctor.stage import Context, Stage, Target
+from ops.doctor.stages_network.reach import SETTINGS
 from tests.ops.doctor_support import context, http, network_findings, options_of, server
 from tests.support.processes import ROOT, environment, gateway
 
@@ -173,6 +174,25 @@ def test_presets() -> None:
     assert context("http://h", environ={"TOKEN": "other"}).token == "other"
     with pytest.raises(UsageError):
         context_of(options_of("--cloud"), {})
+
+
+async def test_the_settings_of_this_environment_are_shown_without_their_passwords() -> None:
+    hidden = {
+        "DATABASE_URL": "mysql://voice:word-of-the-database@10.0.0.5/voice",
+        "REDIS_URL": "redis://:word-of-redis@10.0.0.6:6379/0",
+        "WECHAT_APPSECRET": "word-of-wechat-word-of-wechat-32",
+        "JWT_SECRET": SECRET,
+        "JWT_SECRET_OLD": "word-of-last-year-word-of-last-y",
+    }
+    shown = {"WECHAT_APPID": "wx0123456789abcdef", "TRUSTED_PROXIES": "10.0.0.0/8", "HISTORY_DAYS": "30"}
+    found = await SETTINGS.check(context("--local", environ={**hidden, **shown}))
+    assert found.verdict is Verdict.PASS
+    assert "word-of" not in str(found)
+    assert found.facts["wechat_appid"] == shown["WECHAT_APPID"]
+    wrong = await SETTINGS.check(context("--local", environ={**hidden, "DATABASE_URL": "oracle://v:word-of-it@h/d"}))
+    assert (wrong.verdict, wrong.causes) == (Verdict.FAIL, ("bad_settings",))
+    assert "DATABASE_URL: expected sqlite:///FILE" in str(wrong)
+    assert "word-of" not in str(wrong)
 
 
 def test_language() -> None:

@@ -203,6 +203,7 @@ PLANTS: dict[str, Callable[[], Planted]] = {
     "engine of another language": lambda: planted(world(Script(mode="coded"))),
     "words lost by the recognizer": local_with_other_words,
     "MAX_STREAMS reached": lambda: occupied(max_streams=1),
+    "address has MAX_STREAMS_PER_ADDRESS streams": lambda: occupied(max_streams_per_address=1),
     "event loop late": late_loop,
     "MAX_STREAM_S of 1": lambda: planted(world(max_stream_s=1)),
     "stream's path not routed": lambda: planted(world(prefix="/elsewhere")),

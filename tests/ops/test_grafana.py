@@ -47,7 +47,7 @@ def test_every_metric_and_label_of_a_query_exists() -> None:
             assert name in known, (name, expr)
             for label, _, value in re.findall(r'(\w+)(=~|!~|!=|=)"([^"]*)"', matchers):
                 assert label in {*known[name], *_FROM_OUTSIDE}, (label, expr)
-                if label in ("outcome", "code", "state", "slug"):
+                if label in ("outcome", "code", "state", "slug", "reason"):
                     assert any(re.fullmatch(value, one) for one in values_of(label)), (value, expr)
                     for part in value.split("|"):
                         assert any(re.fullmatch(part, one) for one in values_of(label)), (part, expr)

@@ -154,7 +154,8 @@ def test_pods_meet_the_restricted_standard(name: str) -> None:
     spec, own = pod_template(built(name))["spec"], container(built(name))["securityContext"]
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert not {"hostNetwork", "hostPID", "hostIPC", "volumes"} & spec.keys()
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
+    assert [volume.keys() - {"name"} for volume in spec["volumes"]] == [{"emptyDir"}]
     assert own["allowPrivilegeEscalation"] is False
     assert own["readOnlyRootFilesystem"] is True
     assert own["capabilities"]["drop"] == ["ALL"]

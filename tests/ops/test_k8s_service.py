@@ -14,7 +14,8 @@ import yaml  # type: ignore[import-untyped]  # without types, as it comes with t
 from ops.capacity import CPU_USE, FRAMES_PER_S, memory_mib
 from service.deps import Deps
 from service.edge.voice import PING_EVERY_S
-from service.settings import KNOWN_NAMES, AuthMode, RecognizerKind, Settings
+from service.settings import AuthMode, RecognizerKind, Settings
+from service.settings_reader import KNOWN_NAMES
 from service.stream.clocks import IDLE_S
 from service.telemetry.loop_watch import STUCK_AFTER_S
 from service.web.recognize import MAX_FORM_BYTES, MAX_PENDING_BYTES, MAX_UPLOAD_BYTES

@@ -80,9 +80,9 @@ async def _leaky_stream_slot(self: Admission, *, wait_s: float) -> AsyncIterator
     """Gives back no slot of a connection that failed."""
     await trio.lowlevel.checkpoint()
     owner = object()
-    self._slots.acquire_on_behalf_of_nowait(owner)
+    self.slots.take_now(owner)
     yield
-    self._slots.release_on_behalf_of(owner)
+    self.slots.give_back(owner)
 
 
 def test_a_planted_leak_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

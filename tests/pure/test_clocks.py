@@ -5,7 +5,8 @@ import math
 import pytest
 
 from service.stream.clocks import FAILOVER_S, FINISH_S, GOAWAY_S, IDLE_S, Clocks
-from service.stream.outcome import End
+from service.stream.outcome import DRAINED, End, Outcome
+from service.tokens import EXPIRED
 
 BEGAN = 1000.0
 
@@ -18,7 +19,7 @@ def test_a_new_stream_only_has_its_limit_and_its_silence() -> None:
     new = clocks()
     assert (new.began_at, new.stopped_at, new.read_at) == (BEGAN, BEGAN, BEGAN)
     assert (new.answer_by, new.finish_by) == (math.inf, math.inf)
-    assert (new.limit_at, new.limit_end) == (BEGAN + 600, End.TIME_LIMIT)
+    assert (new.limit_at, new.limit_outcome.end) == (BEGAN + 600, End.TIME_LIMIT)
     assert new.next_deadline(BEGAN, stopped=False) == BEGAN + IDLE_S
     assert new.next_deadline(BEGAN, stopped=True) == math.inf
 
@@ -47,8 +48,8 @@ def test_what_is_left_is_never_negative() -> None:
 
 def test_a_process_that_is_stopped_ends_streams_early() -> None:
     new = clocks()
-    new.end_early(BEGAN + 100, BEGAN + 70)
-    assert (new.limit_at, new.limit_end) == (BEGAN + 100, End.DRAINED)
+    new.end_early(BEGAN + 100, BEGAN + 70, DRAINED)
+    assert (new.limit_at, new.limit_outcome) == (BEGAN + 100, DRAINED)
     assert new.next_deadline(BEGAN + 70, stopped=False) == BEGAN + 70
     assert new.take_goaway(BEGAN + 71) == 29
     assert new.next_deadline(BEGAN + 90, stopped=False) == BEGAN + 100
@@ -57,16 +58,35 @@ def test_a_process_that_is_stopped_ends_streams_early() -> None:
 def test_a_stream_that_ends_before_keeps_its_reason() -> None:
     new = clocks()
     assert new.take_goaway(BEGAN + 595) == 5
-    new.end_early(BEGAN + 600, BEGAN + 596)
-    assert (new.limit_at, new.limit_end) == (BEGAN + 600, End.TIME_LIMIT)
+    new.end_early(BEGAN + 600, BEGAN + 596, DRAINED)
+    assert (new.limit_at, new.limit_outcome.end) == (BEGAN + 600, End.TIME_LIMIT)
     assert new.take_goaway(BEGAN + 597) is None
 
 
 def test_who_was_told_of_the_limit_is_told_of_an_earlier_end() -> None:
     new = clocks()
     new.take_goaway(BEGAN + 591)
-    new.end_early(BEGAN + 595, BEGAN + 592)
+    new.end_early(BEGAN + 595, BEGAN + 592, DRAINED)
     assert new.take_goaway(BEGAN + 592) == 3
+
+
+def test_a_token_that_ends_before_is_told_of_in_time() -> None:
+    new, expired = clocks(), Outcome.failed(EXPIRED)
+    new.end_early(BEGAN + 300, BEGAN + 300 - GOAWAY_S, expired)
+    assert new.take_goaway(BEGAN + 289) is None
+    assert new.next_deadline(BEGAN + 289, stopped=False) == BEGAN + 290
+    assert new.take_goaway(BEGAN + 290) == GOAWAY_S
+    assert (new.limit_at, new.limit_outcome) == (BEGAN + 300, expired)
+    new.end_early(BEGAN + 299, BEGAN + 295, DRAINED)
+    assert new.take_goaway(BEGAN + 295) == 4
+    assert new.limit_outcome == DRAINED
+
+
+def test_a_token_without_an_end_changes_nothing() -> None:
+    new = clocks()
+    new.end_early(math.inf, math.inf, Outcome.failed(EXPIRED))
+    assert new.limit_outcome.end is End.TIME_LIMIT
+    assert new.next_deadline(BEGAN + 580, stopped=False) == BEGAN + 590
 
 
 @pytest.mark.parametrize(("settlings", "backlog_s", "expected_s"), [(1, 0.0, FINISH_S), (3, 2.5, 3 * FINISH_S + 2.5)])

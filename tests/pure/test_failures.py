@@ -21,6 +21,10 @@ EXPECTED = {
     "stereo_suspected": (C, 415, False, False, 4415),
     "unauthenticated": (C, 401, True, False, 4401),
     "token_expired": (C, 401, True, False, 4401),
+    "forbidden": (C, 403, True, False, 4403),
+    "too_many_streams": (C, 429, True, True, 4429),
+    "too_many_new_streams": (C, 429, True, True, 4429),
+    "quota_exceeded": (C, 429, True, True, 4429),
     "start_timeout": (C, 408, True, True, 4408),
     "idle_timeout": (C, 408, True, True, 4408),
     "client_too_slow": (C, 408, True, True, 4408),
@@ -36,6 +40,11 @@ EXPECTED = {
     "audio_too_long": (C, 413, True, False, 4413),
     "too_many_requests": (O, 429, True, True, 4429),
     "audio_lost": (R, 503, False, False, 4503),
+    "not_found": (C, 404, True, False, 4404),
+    "login_refused": (C, 401, True, False, 4401),
+    "login_rejected": (O, 502, True, False, 4502),
+    "login_unavailable": (O, 503, True, True, 4503),
+    "history_unavailable": (O, 503, True, True, 4503),
     "internal": (S, 500, True, True, 1011),
 }
 

@@ -35,3 +35,9 @@ def test_labels_are_all_ends_and_all_slugs_once() -> None:
 )
 def test_each_outcome_has_its_close(outcome: Outcome, close: tuple[int, str]) -> None:
     assert (outcome.close_code, outcome.close_reason) == close
+
+
+@pytest.mark.parametrize("end", list(End))
+def test_stopped_is_owed_where_everything_was_settled(end: End) -> None:
+    assert Outcome(end).is_owed_stopped == (end in (End.COMPLETED, End.TIME_LIMIT, End.DRAINED))
+    assert not Outcome.failed(problem(Slug.TOKEN_EXPIRED, "Over.")).is_owed_stopped

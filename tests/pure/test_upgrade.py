@@ -2,7 +2,8 @@
 
 import pytest
 
-from service.stream.upgrade import bearer_of, chosen_subprotocol
+from service.identity import Caller
+from service.stream.upgrade import bearer_of, caller_of, chosen_subprotocol
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,23 @@ def test_chosen_subprotocol(offered: list[str], expected: str | None) -> None:
 )
 def test_bearer_of(headers: dict[str, str], offered: list[str], expected: str) -> None:
     assert bearer_of(headers.get("Authorization", ""), headers.get("token", ""), offered) == expected
+
+
+def test_what_a_request_says_of_its_caller() -> None:
+    headers = {
+        "authorization": ["Bearer abc", "Bearer def"],
+        "origin": ["https://pages.example"],
+        "host": ["voice.example", "other.example"],
+        "x-wx-openid": ["oABC"],
+    }
+    assert caller_of(lambda name: headers.get(name, ()), ["bearer.sub"], "203.0.113.7") == Caller(
+        "abc", "203.0.113.7", "https://pages.example", "voice.example", "oABC"
+    )
+    assert caller_of(lambda _: (), ["bearer.sub"], "") == Caller("sub")
+
+
+def test_of_several_claims_none_is_overlooked() -> None:
+    """One of them is the platform's, the other the stranger's."""
+    headers = {"x-wx-openid": ["oVictim", "oMine"], "origin": ["https://evil.example", "https://pages.example"]}
+    caller = caller_of(lambda name: headers.get(name, ()), (), "")
+    assert (caller.wx_openid, caller.origin) == ("oVictim,oMine", "https://evil.example,https://pages.example")

@@ -11,6 +11,7 @@ import pytest
 import trio
 import trio.testing
 
+from service.identity import Caller
 from service.stream.endpoint import serve_stream
 from tests.support.stream_world import Fault, Phone, Script, World, words
 
@@ -58,7 +59,7 @@ async def talk(instrument: CancelAtStep, script: Script, draining: bool) -> Seen
         phone = Phone()
         async with trio.open_nursery() as stream:
             instrument.watch(stream.cancel_scope, world.deps.lifecycle.drain if draining else None)
-            stream.start_soon(serve_stream, phone, "", world.deps)
+            stream.start_soon(serve_stream, phone, Caller(), world.deps)
             stream.start_soon(_script, phone)
         instrument.stop()
         await trio.sleep(60)  # the recognizer's side ends by itself when its connections do

@@ -51,7 +51,7 @@ async def test_frame_sizes(size: int, nursery: trio.Nursery, autojump_clock: obj
 
 async def test_frames_of_one_byte(nursery: trio.Nursery, autojump_clock: object) -> None:
     talk = words(1, each_ms=60, gap_ms=20)
-    async with World(nursery).phone() as phone:
+    async with World(nursery, messages_per_s=100_000).phone() as phone:
         await deliver(phone, cut(talk, 1))
         phone.say(type="stop")
         stopped = await phone.hear("stopped")

@@ -129,7 +129,7 @@ class HttpClient:
         await self.stream.send_all(data)
 
     async def request(self, method: str, target: str, headers: Iterable[str] = (), body: bytes = b"") -> Reply:
-        lines = [f"{method} {target} HTTP/1.1", "Host: test", *headers]
+        lines = [f"{method} {target} HTTP/1.1", "Host: localhost", *headers]
         if body:
             lines.append(f"Content-Length: {len(body)}")
         await self.send("\r\n".join([*lines, "", ""]).encode() + body)

@@ -22,11 +22,12 @@ CREDENTIALS = TencentCredentials(ACCOUNT.app_id, ACCOUNT.secret_id, ACCOUNT.secr
 
 @contextlib.asynccontextmanager
 async def running_gateway(
-    engine: Engine | None = None, *, is_pumped: bool = True, send_buffer_bytes: int | None = None
+    engine: Engine | None = None, *, is_pumped: bool = True, send_buffer_bytes: int | None = None, **settings: Any
 ) -> AsyncIterator[Running]:
     """Serves until the end of the `async with`. Without an engine, what coded audio says is recognized."""
     recognizer = Recognizer(engine or ScriptedEngine("coded", 100))
-    deps = make_deps(auth_mode=AuthMode.OFF, recognizer=RecognizerKind.TENCENT, credentials=CREDENTIALS)
+    chosen = {"auth_mode": AuthMode.OFF, "recognizer": RecognizerKind.TENCENT, "credentials": CREDENTIALS, **settings}
+    deps = make_deps(**chosen)
     async with trio.open_nursery() as nursery:
         url = await nursery.start(serve, recognizer, "127.0.0.1", 0)
         deps.recognizer.target = RecognizerTarget(RecognizerKind.TENCENT, url, CREDENTIALS, ENGINES)

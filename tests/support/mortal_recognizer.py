@@ -52,7 +52,7 @@ class MortalRecognizer:
 @contextlib.asynccontextmanager
 async def mortal_recognizer() -> AsyncIterator[MortalRecognizer]:
     """It listens when this is entered, and is killed for good at the end of the `async with`."""
-    with _held_port() as port:
+    with held_port() as port:
         recognizer = MortalRecognizer(port)
         async with trio.open_nursery() as nursery:
             await nursery.start(recognizer.run)
@@ -61,7 +61,7 @@ async def mortal_recognizer() -> AsyncIterator[MortalRecognizer]:
 
 
 @contextlib.contextmanager
-def _held_port() -> Iterator[int]:
+def held_port() -> Iterator[int]:
     """A free port that nobody else is given while a process of ours is not there: bound, and never listened on."""
     with socket.socket() as held:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -23,12 +23,15 @@ ACCOUNT_SETTINGS = {
     "TENCENTCLOUD_SECRET_KEY": _ACCOUNT.secret_key,
 }
 """Those that the local recognizer expects: the test vectors' own."""
-_OURS = re.compile(r"TENCENT|JWT_|AUTH_|RECOGNIZER|LOCALASR|MAX_|PORT$|HOST$|METRICS_")
+_OURS = re.compile(
+    r"TENCENT|JWT_|AUTH_|RECOGNIZER|LOCALASR|MAX_|PORT$|HOST$|METRICS_|DATABASE_URL|REDIS_URL|SPOOL_|HISTORY_|KEEP_|WECHAT_"
+)
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """This process's environment without settings of ours, and with those given."""
-    return {name: value for name, value in os.environ.items() if not _OURS.match(name)} | settings
+    """This process's environment without settings of ours, and with those given; no history unless they name one."""
+    others = {name: value for name, value in os.environ.items() if not _OURS.match(name)}
+    return others | {"DATABASE_URL": "none"} | settings
 
 
 class Program:
@@ -97,7 +100,10 @@ async def program(*command: str, **settings: str) -> AsyncIterator[Program]:
 
 @contextlib.asynccontextmanager
 async def gateway(**settings: str) -> AsyncIterator[tuple[Program, str]]:
-    """`python -m service` on a free port, with every message checked that it sends; its base URL."""
+    """`python -m service` on a free port, with every message checked that it sends; its base URL.
+
+    There is no history unless `DATABASE_URL` is given.
+    """
     chosen = {"HOST": "127.0.0.1", "PORT": "0", "AUTH_MODE": "off", **settings}
     async with program(*contract_check.checked("service"), **chosen) as running:
         yield running, (await running.first_line()).removeprefix("Serving on ")

@@ -15,6 +15,7 @@ import trio
 import trio.testing
 
 from service.deps import Deps
+from service.identity import Caller
 from service.localasr.coded_audio import coded_pcm, silence
 from service.localasr.faults import Fault, Script
 from service.localasr.scripted import ScriptedEngine
@@ -26,6 +27,8 @@ from service.recognizer.tencent import ENGINES
 from service.settings import AuthMode, RecognizerKind, Settings, TencentCredentials
 from service.stream.client import ClientGone, ClientTooSlow, WaitingClient
 from service.stream.endpoint import serve_stream
+from service.stream.limiter import Limiter
+from service.stream.limits import Limits
 
 BYTES_PER_MS = 32
 NOW_S = 1_700_000_000.0
@@ -168,6 +171,7 @@ class World:
             made.admission,
             made.recognizer,
             dial=self._dial,
+            limiter=Limiter(Limits.of(self.settings), wall_clock=clock),
             wall_clock=clock,
         )
         self.deps.recognizer.target = RecognizerTarget(
@@ -191,11 +195,13 @@ class World:
         return self.deps.metrics.registry.get_sample_value(name, labels) or 0.0
 
     @contextlib.asynccontextmanager
-    async def phone(self, *, bearer: str = "", started: bool = True, **start: object) -> AsyncIterator[Phone]:
+    async def phone(
+        self, *, bearer: str = "", caller: Caller | None = None, started: bool = True, **start: object
+    ) -> AsyncIterator[Phone]:
         """A connected phone, by default with a stream that is ready. The stream has ended when the `with` has."""
         phone = Phone()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(serve_stream, phone, bearer, self.deps)
+            nursery.start_soon(serve_stream, phone, caller or Caller(bearer=bearer), self.deps)
             if started:
                 phone.say(type="start", **start)
                 assert (await phone.hear("ready", "error"))["type"] == "ready"

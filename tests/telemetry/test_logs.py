@@ -84,13 +84,14 @@ def test_exception_is_type_and_place(lines: io.StringIO) -> None:
 
 
 def test_place_is_the_last_frame_of_ours() -> None:
-    from service.settings import Settings, SettingsError
+    from service.settings import Settings
+    from service.settings_reader import SettingsError
 
     with pytest.raises(SettingsError) as raised:
         Settings.from_env({"PORT": "secret"}, local_available=False)
     found = place(raised.value)
     assert found is not None
-    assert found.startswith("service/settings.py:")
+    assert found.startswith("service/settings_reader.py:")
     assert found.endswith(" finish")
 
 

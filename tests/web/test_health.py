@@ -37,6 +37,7 @@ async def test_ready_follows_the_phase() -> None:
             "slots": {"used": 0, "total": 7},
             "streams": 0,
             "shedding": False,
+            "history": {"database": "none", "pending": 0},
         }
         deps.recognizer.target = RecognizerTarget(
             RecognizerKind.LOCAL, "ws://127.0.0.1:1", TencentCredentials("a", "b", "c"), ()

@@ -13,6 +13,7 @@ import trio
 import trio.testing
 
 from service.failures import Slug, StreamFailed
+from service.identity import Caller
 from service.lifecycle import Phase
 from service.localasr.faults import Script
 from service.stream.endpoint import serve_stream
@@ -150,7 +151,7 @@ class Stream:
 
     async def _serve(self) -> None:
         try:
-            await serve_stream(self.phone, "", self.gateway.world.deps)
+            await serve_stream(self.phone, Caller(), self.gateway.world.deps)
         finally:
             self._done.set()
 

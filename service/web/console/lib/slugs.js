@@ -12,6 +12,10 @@ const SLUGS = {
   STEREO_SUSPECTED: "stereo_suspected",
   UNAUTHENTICATED: "unauthenticated",
   TOKEN_EXPIRED: "token_expired",
+  FORBIDDEN: "forbidden",
+  TOO_MANY_STREAMS: "too_many_streams",
+  TOO_MANY_NEW_STREAMS: "too_many_new_streams",
+  QUOTA_EXCEEDED: "quota_exceeded",
   START_TIMEOUT: "start_timeout",
   IDLE_TIMEOUT: "idle_timeout",
   CLIENT_TOO_SLOW: "client_too_slow",
@@ -27,6 +31,11 @@ const SLUGS = {
   AUDIO_TOO_LONG: "audio_too_long",
   TOO_MANY_REQUESTS: "too_many_requests",
   AUDIO_LOST: "audio_lost",
+  NOT_FOUND: "not_found",
+  LOGIN_REFUSED: "login_refused",
+  LOGIN_REJECTED: "login_rejected",
+  LOGIN_UNAVAILABLE: "login_unavailable",
+  HISTORY_UNAVAILABLE: "history_unavailable",
   INTERNAL: "internal",
   CONNECTION_LOST: "connection_lost",
   CANCELED: "canceled",
@@ -76,6 +85,22 @@ const MESSAGES = {
   token_expired: {
     zh: "登录已过期，请重新登录",
     en: "Your login has expired. Please log in again.",
+  },
+  forbidden: {
+    zh: "没有使用权限，请联系管理员",
+    en: "You may not use this. Please ask the administrator.",
+  },
+  too_many_streams: {
+    zh: "同时进行的录音太多，请先结束一个",
+    en: "Too many recordings at a time. Please end one first.",
+  },
+  too_many_new_streams: {
+    zh: "操作太频繁，请稍后再试",
+    en: "That was too often. Please try again in a moment.",
+  },
+  quota_exceeded: {
+    zh: "已达到使用上限，请稍后再试",
+    en: "The limit of use is reached. Please try again later.",
   },
   start_timeout: {
     zh: "连接超时，正在重试",
@@ -136,6 +161,26 @@ const MESSAGES = {
   audio_lost: {
     zh: "有一段声音没有识别到，请补说",
     en: "A part was not recognized. Please say it again.",
+  },
+  not_found: {
+    zh: "记录不存在或已删除",
+    en: "This record does not exist any more.",
+  },
+  login_refused: {
+    zh: "登录失败，请重新登录",
+    en: "The login failed. Please log in again.",
+  },
+  login_rejected: {
+    zh: "登录服务配置有误，请联系管理员",
+    en: "Login is not set up well. Please tell the administrator.",
+  },
+  login_unavailable: {
+    zh: "微信登录暂时不可用，请稍后再试",
+    en: "WeChat's login is not available now. Please try again soon.",
+  },
+  history_unavailable: {
+    zh: "历史记录暂时不可用",
+    en: "The history is not available now.",
   },
   internal: {
     zh: "服务出错，请重试",

@@ -1,0 +1,1 @@
+"""Login of a mini-program's users through WeChat."""

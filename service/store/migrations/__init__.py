@@ -1,0 +1,1 @@
+"""Alembic's scripts: see docs/history.md for how they are run."""
