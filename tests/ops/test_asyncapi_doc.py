@@ -196,7 +196,8 @@ def test_every_close_code_is_there() -> None:
 
 def test_the_goodbyes_are_those_that_come() -> None:
     reasons = COMPONENTS["schemas"]["GoAway"]["properties"]["reason"]["enum"]
-    assert set(reasons) == {Outcome(End.TIME_LIMIT).close_reason, Outcome(End.DRAINED).close_reason}
+    early = (End.TIME_LIMIT, End.DRAINED, Slug.TOKEN_EXPIRED, Slug.QUOTA_EXCEEDED)
+    assert set(reasons) == {Outcome(end).close_reason for end in early}
 
 
 # -- security ----------------------------------------------------------------------------------------------------------
