@@ -13,7 +13,7 @@ from service.recognizer.role import keep_credentials
 from service.recognizer.target import RecognizerTarget
 from service.recognizer.tencent import ENGINES, ERROR_LABELS
 from service.settings import RecognizerKind, Settings, TencentCredentials
-from service.store.writer import LOST
+from service.store.away import LOST
 from service.stream.outcome import OUTCOME_LABELS
 from service.telemetry.logs import get_logger, log_event
 from service.telemetry.loop_watch import Heartbeat, watch_loop

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from service.dialing import dial
 from service.lifecycle import Lifecycle
@@ -13,7 +13,6 @@ from service.recognizer.target import RecognizerDirectory
 from service.settings import Settings
 from service.shared.redis import RedisState, SharedRedis
 from service.shared.slots import SharedSlots, Slots
-from service.store.history import History
 from service.stream.admission import Admission
 from service.stream.limiter import Limiter
 from service.stream.limits import Limits
@@ -21,6 +20,9 @@ from service.telemetry.metrics import Metrics
 from service.telemetry.overload import Overload
 from service.users import Users
 from service.websocket.pump import Pump
+
+if TYPE_CHECKING:
+    from service.store.history import History
 
 _ENDING_S: Final = 60.0  # of a stream whose time is over: what is settled, and its backlog
 
@@ -41,7 +43,7 @@ class Deps:
     """Who keeps the users that log in; None: nobody does."""
     redis: SharedRedis | None = None
     """What replicas share slots and limits through; None: this process is alone."""
-    history: History | None = None
+    history: "History | None" = None
     """What keeps users' streams; None: nothing is kept."""
     limiter: Limiter = field(default_factory=Limiter)
     """Holds users and addresses to their limits; without any, unless it was made with some."""
@@ -67,8 +69,8 @@ class Deps:
             metrics=metrics,
             overload=Overload(settings.max_lag_ms / 1000),
         )
+        history = _history(settings, metrics)
         limiter = Limiter(Limits.of(settings), redis=redis)
-        history = History(settings, metrics, time.time) if settings.database_url else None
         return cls(
             settings,
             metrics,
@@ -80,6 +82,14 @@ class Deps:
             history=history,
             limiter=limiter,
         )
+
+
+def _history(settings: Settings, metrics: Metrics) -> "History | None":
+    if not settings.database_url:
+        return None
+    from service.store.history import History  # SQLAlchemy takes 0.5 s and 30 MB: only where it is used
+
+    return History(settings, metrics, time.time)
 
 
 def _slots(settings: Settings, redis: SharedRedis | None) -> Slots:

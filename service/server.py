@@ -68,8 +68,8 @@ async def _serve(deps: Deps, stop: trio.Event, announce: Callable[[str], None]) 
                 background.start_soon(keep_pushing, deps.metrics.registry, _push_target(deps.settings), name="push")
             if not stop.is_set():
                 await _serve_connections(deps, stop, announce)
-            if deps.history is not None:
-                await deps.history.flush()
+                if deps.history is not None:
+                    await deps.history.flush()
         await deps.admission.slots.leave()
         background.cancel_scope.cancel()
 

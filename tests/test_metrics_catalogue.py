@@ -11,7 +11,7 @@ from service.deps import Deps
 from service.failures import CATALOGUE
 from service.recognizer.tencent import ERROR_LABELS
 from service.settings import Settings
-from service.store.writer import LOST
+from service.store.away import LOST
 from service.stream.outcome import OUTCOME_LABELS
 from service.web.login import OUTCOMES as LOGIN_OUTCOMES
 

@@ -6,13 +6,15 @@ from WARNING on, without their texts; exceptions are told by their type alone.
 
 import ssl
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import httpx2
 import trio
 
 from service.login.answers import NO_ANSWER, Refused, WechatUser, read_answer
 from service.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx2
 
 LOGIN_S: Final = 10.0
 """All attempts together; a mini-program's own request ends after 60 s, its user's patience before."""
@@ -66,7 +68,9 @@ class WechatLogin:
                     last = answer
         return Asked(last, attempts)
 
-    async def _client(self) -> httpx2.AsyncClient:
+    async def _client(self) -> "httpx2.AsyncClient":
+        import httpx2  # 0.2 s: only where people log in
+
         if self._tls is None:
             self._tls = await trio.to_thread.run_sync(ssl.create_default_context)  # it reads a large file
         return httpx2.AsyncClient(
@@ -76,7 +80,9 @@ class WechatLogin:
             headers={"Accept-Encoding": "identity"},
         )
 
-    async def _attempt(self, client: httpx2.AsyncClient, code: str) -> WechatUser | Refused:
+    async def _attempt(self, client: "httpx2.AsyncClient", code: str) -> WechatUser | Refused:
+        import httpx2
+
         query = {
             "appid": self.appid,
             "secret": self.appsecret,
@@ -92,7 +98,7 @@ class WechatLogin:
         return NO_ANSWER
 
 
-async def _body(response: httpx2.Response) -> bytes:
+async def _body(response: "httpx2.Response") -> bytes:
     """The body, or its beginning where it is longer than any answer.
 
     It is read to its end then, too, within ATTEMPT_S: httpx2 leaves generators behind when a loop over a body is left.

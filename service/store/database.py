@@ -9,6 +9,7 @@ import trio
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
+from service.store.away import DatabaseAwayError
 from service.store.engine import READING, open_engine
 from service.store.migrate import LockedError, migrate
 from service.telemetry.logs import get_logger, log_event
@@ -32,10 +33,6 @@ class State(enum.StrEnum):
     UP = "up"
     AWAY = "away"
     """Records wait on the disk."""
-
-
-class DatabaseAwayError(Exception):
-    """The database does not answer, or says no to everything."""
 
 
 class Database:

@@ -8,8 +8,9 @@ from typing import Final
 import trio
 
 from service.settings import AuthMode, Settings
+from service.store.away import DatabaseAwayError
 from service.store.cursor import Cursor
-from service.store.database import Database, DatabaseAwayError, State
+from service.store.database import Database, State
 from service.store.queries import Detail, Page, Totals, delete_record, expire, page_of, record_of, totals_of
 from service.store.records import StreamRecord, UserRecord, owner_of
 from service.store.writer import Writer

@@ -21,7 +21,8 @@ import msgspec
 import trio
 from sqlalchemy.exc import DataError, IntegrityError
 
-from service.store.database import Database, DatabaseAwayError
+from service.store.away import DatabaseAwayError
+from service.store.database import Database
 from service.store.records import Record, StreamRecord, UserRecord, decode_line, encode_line
 from service.store.spool import Batch, Spool, SpoolDamagedError, SpoolFullError
 from service.store.writing import write_records
@@ -310,7 +311,3 @@ class Writer:
         if self._spool is not None:
             self._spool.close()
         self._database.close()
-
-
-LOST: Final = ("full", "stopped", "damaged", "refused")
-"""Reasons, as the label of voice_history_lost has them."""

@@ -51,8 +51,8 @@ def check_origin(settings: Settings, caller: Caller) -> None:
         raise StreamFailed(
             problem(
                 Slug.FORBIDDEN,
-                f"{shown} is no name of this machine: with AUTH_MODE=off and a HOST of this machine only, use localhost, "
-                "or name it in ALLOWED_ORIGINS.",
+                f"{shown} is no name of this machine: with AUTH_MODE=off and a HOST of this machine only, use "
+                "localhost, or name it in ALLOWED_ORIGINS.",
             )
         )
     if not is_allowed(caller.origin, caller.host, settings.allowed_origins):

@@ -111,8 +111,11 @@ class Limiter:
             yield holding
 
     async def end_former(self, identity: Identity, resumes: str) -> None:
-        """End the stream of this process that is to be continued, if it is the same user's: whoever has changed networks
-        shall not be refused because the dead connection has the last place. Returns within END_FORMER_S."""
+        """End the stream of this process that is to be continued, if it is the same user's.
+
+        Whoever has changed networks shall not be refused because the dead connection has the last place of all, or of
+        the recognizer. Returns within END_FORMER_S.
+        """
         former = self._holdings.get(self._counters.latest(resumes)) if resumes else None
         if former is None or former.place.user_id != identity.user_id or not former.place.is_stream:
             return

@@ -3,7 +3,7 @@
 import datetime
 import re
 from collections.abc import Awaitable
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 from quart import Response, request
@@ -13,9 +13,7 @@ from service.deps import Deps
 from service.failures import Slug, StreamFailed, problem
 from service.retry_hint import retry_hint_ms
 from service.store import cursor
-from service.store.database import DatabaseAwayError
-from service.store.history import History
-from service.store.queries import Detail, Summary
+from service.store.away import DatabaseAwayError
 from service.store.records import SENTENCE
 from service.web.answer import answer
 from service.web.contract import (
@@ -30,6 +28,10 @@ from service.web.contract import (
 )
 from service.web.identity import identify
 from service.web.openapi import describe
+
+if TYPE_CHECKING:  # they bring SQLAlchemy, which is not there where no history is kept
+    from service.store.history import History
+    from service.store.queries import Detail, Summary
 
 PATH: Final = "/api/realtime-voice/history"
 STATS_PATH: Final = "/api/realtime-voice/stats"
@@ -124,7 +126,7 @@ def _ms(time: datetime.datetime) -> int:
     return round(time.timestamp()) * 1000
 
 
-def _history_of_caller(deps: Deps) -> tuple[History, str]:
+def _history_of_caller(deps: Deps) -> "tuple[History, str]":
     """The history, and whose part of it is meant. Raises StreamFailed where there is none for the present request."""
     identity = identify(deps)
     if deps.history is None:
@@ -162,7 +164,7 @@ def _no_such_record() -> StreamFailed:
     return StreamFailed(problem(Slug.NOT_FOUND, "There is no such record of yours."))
 
 
-def _item(summary: Summary) -> HistoryItem:
+def _item(summary: "Summary") -> HistoryItem:
     return HistoryItem(
         id=summary.id,
         recognition_type="realtime" if summary.kind == SENTENCE else "stream",
@@ -174,7 +176,7 @@ def _item(summary: Summary) -> HistoryItem:
     )
 
 
-def _record(detail: Detail) -> HistoryRecord:
+def _record(detail: "Detail") -> HistoryRecord:
     said = [
         Sentence(index=one.index, text=one.text, start_ms=one.start_ms, end_ms=one.end_ms) for one in detail.sentences
     ]

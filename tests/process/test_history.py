@@ -1,11 +1,20 @@
 """The history of a whole process: its orderly stop, its death, and its start without a database."""
 
+import logging
 import signal
 from pathlib import Path
 
+import pytest
+import trio
 from sqlalchemy import create_engine, select
 
+from service import server
+from service.deps import Deps
+from service.settings import Settings
+from service.store.records import encode_line
+from service.store.spool import Spool
 from service.store.tables import streams
+from tests.support.databases import stream
 from tests.support.processes import ACCOUNT_SETTINGS, gateway, scripted_recognizer
 from tests.support.stream_world import words
 from tests.support.wire_phone import connected
@@ -65,3 +74,28 @@ async def test_whoever_saw_the_close_finds_the_record_whatever_happens(tmp_path:
             assert await well.process.wait() == 0
     assert sorted(ids_in(tmp_path / "voice.db")) == sorted([first, second, third])
     assert list((tmp_path / "spool").iterdir()) == []
+
+
+async def test_a_stop_while_starting_does_not_wait_for_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing was put yet, and nobody writes any more what an earlier process has left."""
+    caplog.set_level(logging.INFO, "voice.history")
+    left = Spool(tmp_path)
+    left.append([encode_line(stream("a"))])
+    left.close()
+    settings = Settings(database_url=AWAY.replace("://", "+psycopg://"), spool_dir=str(tmp_path))
+    deps, stop = Deps.from_settings(settings), trio.Event()
+
+    async def never_up(*_: object) -> None:
+        while "history_database_away" not in caplog.messages:  # noqa: ASYNC110
+            await trio.sleep(0.01)
+        stop.set()
+        await trio.sleep_forever()
+
+    monkeypatch.setattr("service.background._start_recognizer", never_up)
+    with trio.fail_after(30):
+        await server._serve(deps, stop, lambda _: None)
+    assert "history_adopted" in caplog.messages
+    assert "history_flushed" not in caplog.messages
+    assert Spool(tmp_path).records == 1

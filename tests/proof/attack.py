@@ -78,7 +78,7 @@ def dripped(chance: random.Random, data: bytes, *, most: int) -> list[Piece]:
 
 def head(method: bytes, target: bytes, *lines: bytes, version: bytes = b"HTTP/1.1", host: bool = True) -> bytes:
     """A request head."""
-    return b"\r\n".join([b" ".join([method, target, version]), *([b"Host: test"] if host else []), *lines]) + END
+    return b"\r\n".join([b" ".join([method, target, version]), *([b"Host: localhost"] if host else []), *lines]) + END
 
 
 UPGRADE_LINES: Final = (

@@ -204,7 +204,7 @@ def odd_upgrades(chance: random.Random) -> Talk:
             request + b"Sec-WebSocket-Protocol: " + chance.choice([b"\xff", b",,,", b"bearer.", b"a b"]) + END,
             request + b"Sec-WebSocket-Extensions: " + chance.choice([b";;;", b"permessage-deflate", b"\x80",
             b"="]) + END,
-            request.replace(b"Host: test\r\n", b"") + b"\r\n",
+            request.replace(b"Host: localhost\r\n", b"") + b"\r\n",
             elsewhere + b"\r\n",
         ]
     )  # fmt: skip

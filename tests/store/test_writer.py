@@ -16,7 +16,8 @@ from sqlalchemy.exc import IntegrityError
 from service.store import engine as engine_module
 from service.store import spool as spool_module
 from service.store import writer as writer_module
-from service.store.database import Database, DatabaseAwayError, State
+from service.store.away import LOST, DatabaseAwayError
+from service.store.database import Database, State
 from service.store.migrate import migrate
 from service.store.queries import page_of
 from service.store.records import UserRecord
@@ -60,7 +61,7 @@ class World:
         return self.metrics.registry.get_sample_value(f"voice_history_{name}", labels) or 0.0
 
     def lost(self) -> float:
-        return sum(self.count("lost_total", reason=reason) for reason in writer_module.LOST)
+        return sum(self.count("lost_total", reason=reason) for reason in LOST)
 
     def bytes_on_disk(self) -> int:
         return sum(path.stat().st_size for path in self.directory.glob("*.jsonl"))

@@ -196,7 +196,7 @@ class WsClient:
     ) -> "WsClient":
         """Connects. Raises RejectedUpgrade when the server answers otherwise than with 101."""
         self = cls(await open_stream(port, receive_buffer_bytes=receive_buffer_bytes))
-        await self._write(self.protocol.send(Request(host="test", target=target, **options)))
+        await self._write(self.protocol.send(Request(host="localhost", target=target, **options)))
         event = await self._event()
         if isinstance(event, RejectConnection):
             await self.stream.aclose()

@@ -15,7 +15,7 @@ import trio
 from service.recognizer.sentence import SentenceRecognizer
 from service.recognizer.target import RecognizerTarget
 from service.settings import AuthMode, RecognizerKind
-from service.store.database import DatabaseAwayError
+from service.store.away import DatabaseAwayError
 from service.store.history import History
 from service.store.records import Sentence, StreamRecord
 from service.tokens import mint
