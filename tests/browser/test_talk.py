@@ -4,10 +4,9 @@ import re
 import time
 from collections.abc import Callable
 
-import jwt
 from playwright.sync_api import expect
 
-from service.stream.authentication import ALGORITHM
+from service.tokens import mint
 from tests.browser.console_page import ConsolePage
 from tests.browser.server import Gateway, exact_gateway
 
@@ -84,7 +83,7 @@ def test_a_denied_microphone_is_explained(console: OpenConsole, gateway: Gateway
 
 
 def test_a_token_is_asked_for_and_kept_in_the_tab(console: OpenConsole) -> None:
-    token = jwt.encode({"sub": "u", "exp": int(time.time()) + 600}, SECRET, ALGORITHM)
+    token = mint(SECRET, "u", now_s=int(time.time()), ttl_s=600)
     with exact_gateway(AUTH_MODE="token", JWT_SECRET=SECRET) as gateway:
         page = console(gateway.url).open()
         spoken = page.say_exactly(1, 2, 3)

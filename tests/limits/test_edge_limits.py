@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-import jwt
 import pytest
 import trio
 
@@ -21,6 +20,7 @@ from service.shared.redis import SharedRedis
 from service.stream import limiter as stream_limiter
 from service.stream.limiter import Limiter
 from service.stream.limits import Limits
+from service.tokens import mint
 from tests.support.edge import HANG_S, Closed, Running, WsClient, make_deps, running_edge
 from tests.support.gateway import CREDENTIALS, metric
 from tests.support.redis_server import needs_redis, redis_server
@@ -70,7 +70,7 @@ async def first_answer(running: Running, *headers: tuple[str, str], **start: Any
 
 
 def bearer(user: str = "u") -> tuple[str, str]:
-    token = jwt.encode({"sub": user, "exp": int(time.time()) + 3600}, SECRET, "HS256")
+    token = mint(SECRET, user, now_s=int(time.time()), ttl_s=3600)
     return "Authorization", f"Bearer {token}"
 
 

@@ -4,7 +4,6 @@ import contextlib
 import time
 from typing import Any
 
-import jwt
 import pytest
 import trio
 
@@ -12,6 +11,7 @@ from service.identity import Caller
 from service.settings import AuthMode
 from service.stream.clocks import GOAWAY_S
 from service.stream.limits import DAY_MS
+from service.tokens import mint
 from tests.support.stream_world import NOW_S, Message, Phone, World, words
 
 SECRET = "s" * 40
@@ -19,7 +19,7 @@ UNTIL_MIDNIGHT_S = DAY_MS / 1000 - NOW_S % (DAY_MS / 1000)
 
 
 def caller(user: str = "u", address: str = "198.51.100.1") -> Caller:
-    token = jwt.encode({"sub": user, "exp": int(time.time()) + 10**9}, SECRET, "HS256")
+    token = mint(SECRET, user, now_s=int(time.time()), ttl_s=10**9)
     return Caller(bearer=token, address=address)
 
 
