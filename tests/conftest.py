@@ -10,6 +10,7 @@ import pytest
 
 from tests.support import contract_check
 from tests.support.contract_check import Notes
+from tests.support.order import places
 
 
 class _ErrorRecords(logging.Handler):
@@ -72,6 +73,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.write_line(
         f"{_messages.total()} messages of the service are as docs/asyncapi.yaml has them: {counts}"
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Deals the files that wait for programs out among the others; the tests of a file stay together."""
+    place = places((item.path.parent.name, item.path.name) for item in items)
+    items.sort(key=lambda item: place[item.path.parent.name, item.path.name])
 
 
 NOT_HERE = "not on this machine: "

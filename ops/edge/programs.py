@@ -61,6 +61,8 @@ def free_ports(count: int) -> list[int]:
             attempt = held.enter_context(socket.socket())
             attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the servers do
             port = chosen.choice(_PORTS)
+            if port in ports:  # with that option it can be bound twice
+                continue
             with contextlib.suppress(OSError):
                 attempt.bind(("127.0.0.1", port))
                 ports.append(port)

@@ -98,7 +98,7 @@ const en = {
   wireCount: '{0} messages',
   wireAudio: '{0} frames, {1} KiB',
   credit:
-    'Recordings: CMU PocketSphinx (BSD-2-Clause) and LibriVox (public domain). What you say goes to this service and its recognizer; the page keeps nothing.',
+    'Recordings: CMU PocketSphinx (BSD-2-Clause) and LibriVox (public domain). What you say goes to this service and its recognizer, and to its history where it keeps one; the page keeps nothing.',
 };
 
 /** @typedef {keyof typeof en} Key */
@@ -201,7 +201,7 @@ const zh = {
   wireEmpty: '协议的每条消息都会实时显示在这里。',
   wireCount: '{0} 条消息',
   wireAudio: '{0} 帧，{1} KiB',
-  credit: '录音来自 CMU PocketSphinx（BSD-2-Clause）与 LibriVox（公有领域）。您说的话会发送给本服务及其识别引擎；本页面不保留任何内容。',
+  credit: '录音来自 CMU PocketSphinx（BSD-2-Clause）与 LibriVox（公有领域）。您说的话会发送给本服务及其识别引擎；如果服务保留历史记录，也会存入其中。本页面不保留任何内容。',
 };
 
 export const TEXTS = { en, zh };
