@@ -3,13 +3,17 @@
 
 const { LOGIN_AGAIN, problemOf, voiceError } = require("./decisions.js");
 
+const HISTORY = "/api/realtime-voice/history";
 const STORAGE_KEY = "voice.token";
-const EARLY_MS = 60000; // a token is renewed so long before its end
+const EARLY_MS = 60000; // a token is renewed so long before its end, and not in the first half of its life
 const REQUEST_LIMIT_MS = 10000;
 const UPLOAD_LIMIT_MS = 60000; // CloudBase ends a request then
 
+/** @typedef {import("./types").HistoryPage} HistoryPage */
+/** @typedef {import("./types").HistoryRecord} HistoryRecord */
 /** @typedef {import("./types").Login} Login */
 /** @typedef {import("./types").Recognized} Recognized */
+/** @typedef {import("./types").Stats} Stats */
 
 class Api {
   /**
@@ -34,7 +38,7 @@ class Api {
     if (!this._hasLogin) return Promise.resolve(null);
     if (this._pending) return this._pending;
     const login = this._login || /** @type {Login | ""} */ (wx.getStorageSync(STORAGE_KEY));
-    if (!renew && login && login.expiresAt - EARLY_MS > Date.now()) {
+    if (!renew && login && login.renewAt > Date.now()) {
       this._login = login;
       return Promise.resolve(login.token);
     }
@@ -84,12 +88,36 @@ class Api {
   }
 
   /**
-   * What was said before, the latest first.
-   * @param {number} [page] from 1 on
-   * @returns {Promise<any>}
+   * What was said before, the latest first: docs/history.md. A page has at most 200 characters of each text.
+   * @param {{limit?: number, cursor?: string | null}} [page] `cursor`: the `nextCursor` of the page before
+   * @returns {Promise<HistoryPage>} rejects with `not_configured` where no history is kept
    */
-  history(page = 1) {
-    return this.request("GET", `/api/realtime-voice/history?page=${page}&pageSize=20`);
+  history({ limit = 20, cursor = null } = {}) {
+    const behind = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`;
+    return this.request("GET", `${HISTORY}?limit=${limit}${behind}`);
+  }
+
+  /**
+   * One talk or upload with its whole text.
+   * @param {string} id the `logId` of the talk, or the `id` of a page's item
+   * @returns {Promise<HistoryRecord>} rejects with `not_found`
+   */
+  record(id) {
+    return this.request("GET", `${HISTORY}/${encodeURIComponent(id)}`);
+  }
+
+  /**
+   * Deletes one talk or upload, with all its parts.
+   * @param {string} id
+   * @returns {Promise<{id: string}>} rejects with `not_found`
+   */
+  deleteRecord(id) {
+    return this.request("DELETE", `${HISTORY}/${encodeURIComponent(id)}`);
+  }
+
+  /** @returns {Promise<Stats>} sums over all that is kept of this person */
+  stats() {
+    return this.request("GET", "/api/realtime-voice/stats");
   }
 
   /**
@@ -116,7 +144,8 @@ class Api {
     return code
       .then((given) => this._ask("POST", "/api/auth/wechat-login", { code: given }, null))
       .then(({ token, expiresIn }) => {
-        this._login = { token, expiresAt: Date.now() + 1000 * expiresIn };
+        const livesMs = 1000 * expiresIn;
+        this._login = { token, renewAt: Date.now() + Math.max(livesMs - EARLY_MS, livesMs / 2) };
         wx.setStorageSync(STORAGE_KEY, this._login);
         return token;
       });

@@ -148,8 +148,8 @@ export interface Outcome {
   sentences: Sentence[];
   /** Each stream that the talk has had. */
   streamIds: string[];
-  /** Of the history. */
-  logId: string | number | null;
+  /** Of the record in the history, where one is kept. */
+  logId: string | null;
   /** All that was said has been settled. */
   isComplete: boolean;
   /** What ended the talk early; null also when it was canceled. */
@@ -187,8 +187,8 @@ export interface Recording {
 
 export interface Login {
   token: string;
-  /** On the phone's clock. */
-  expiresAt: number;
+  /** When to have another one, on the phone's clock. */
+  renewAt: number;
 }
 
 /** `data` of the answer to one recording: docs/recognize.md. */
@@ -198,6 +198,41 @@ export interface Recognized {
   /** In milliseconds. */
   audioTime: number;
   wordList: { word: string; startMs: number; endMs: number }[];
+}
+
+/** One talk or upload of the history, as a page has it: docs/history.md. */
+export interface HistoryItem {
+  /** One of the `streamIds` of the talk, or the `id` of the upload. */
+  id: string;
+  recognitionType: "stream" | "realtime";
+  /** Milliseconds since 1970. */
+  createdAt: number;
+  outcome: string;
+  /** At most 200 characters of it, in a page. Empty where the service keeps no words. */
+  recognizedText: string;
+  /** In milliseconds. */
+  audioTime: number;
+  audioSize: number;
+}
+
+export interface HistoryPage {
+  items: HistoryItem[];
+  nextCursor: string | null;
+}
+
+export interface HistoryRecord extends HistoryItem {
+  engineType: string;
+  sentences: { index: number; text: string; startMs: number; endMs: number }[];
+  streamIds: string[];
+}
+
+export interface Stats {
+  totalCount: number;
+  totalAudioSize: number;
+  totalAudioTime: number;
+  todayCount: number;
+  weekCount: number;
+  monthCount: number;
 }
 
 export interface TalkSettings {

@@ -141,10 +141,10 @@ class VoiceTalk extends Emitter {
       if (value !== undefined) fields[name] = value;
     }
     return this._api.recognize(recording.path, fields).then(
-      ({ text, wordList, audioTime }) => {
+      ({ id, text, wordList, audioTime }) => {
         const words = wordList.map((word) => Object.assign({ stable: true }, word));
         const sentences = text ? [{ index: 0, text, startMs: 0, endMs: audioTime, wordList: words }] : [];
-        return Object.assign(streamed, { via: "upload", text, sentences, isComplete: true, error: null });
+        return Object.assign(streamed, { via: "upload", text, sentences, logId: id, isComplete: true, error: null });
       },
       (error) => Object.assign(streamed, { error: ended.error || problemOf(error.code, error.message, error.retryable) }),
     );

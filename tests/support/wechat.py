@@ -2,10 +2,14 @@
 
 It has users with codes of their own, which are good once; its answers are text/plain with HTTP's status 200, failures
 included, and have no `errcode` where all is well.
+
+`python -m tests.support.wechat CODE=OPENID …` is the same for tests that are not Python's: its standard output has the
+port, and it serves until its standard input ends.
 """
 
 import contextlib
 import json
+import sys
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -104,3 +108,17 @@ async def wechat(*troubles: Trouble) -> AsyncIterator[Wechat]:
         server.port = listeners[0].socket.getsockname()[1]
         yield server
         nursery.cancel_scope.cancel()
+
+
+async def main() -> None:
+    """The stand-in as a program, with the codes that its words name."""
+    async with wechat() as server:
+        server.codes = {code: {"openid": openid} for code, openid in (word.split("=") for word in sys.argv[1:])}
+        sys.stdout.write(f"{server.port}\n")
+        sys.stdout.flush()
+        while await trio.to_thread.run_sync(sys.stdin.buffer.read, 1, abandon_on_cancel=True):
+            pass
+
+
+if __name__ == "__main__":
+    trio.run(main)

@@ -2,9 +2,10 @@
 const { BASE_URL, CONTAINER, VOICE_FORMAT } = require("../../config.js");
 const { describe } = require("../../lib/slugs.js");
 const { VoiceTalk } = require("../../lib/voice-talk-wx.js");
+const { MOST, entries, notKept, withTalk } = require("./history.js");
 
+const NO_HISTORY = ["forbidden", "not_configured"]; // what was said here is shown, until the program ends
 const LEVEL_EVERY_MS = 100; // setData for each frame would be too much for the page
-const MAX_HISTORY = 20;
 const WORDS = {
   zh: {
     idle: "准备就绪",
@@ -41,12 +42,19 @@ const WORDS = {
 };
 
 /** @typedef {InstanceType<typeof VoiceTalk>} Talk */
+/** @typedef {import("./history.js").Entry} Entry */
+/** @typedef {import("./history.js").Said} Said */
 
 /** @type {Talk | null} */
 let talk = null;
 /** @type {"zh" | "en"} */
 let language = "zh";
 let shownLevelAt = 0;
+/** What was said here, and is not in the service's history. @type {Said[]} */
+let said = [];
+/** What the service has. @type {import("../../lib/types").HistoryItem[]} */
+let kept = [];
+let questions = 0;
 
 Page({
   data: {
@@ -58,8 +66,12 @@ Page({
     isDenied: false,
     level: 0,
     isTalking: false,
-    /** @type {{id: number, text: string, when: string, via: string}[]} */
+    /** @type {Entry[]} */
     history: [],
+  },
+
+  onShow() {
+    this.refresh();
   },
 
   press() {
@@ -86,11 +98,12 @@ Page({
     const mine = talk;
     if (!mine) return;
     this.setData({ isTalking: false, level: 0 });
-    mine.stop().then(({ text, via, error }) => {
+    mine.stop().then((outcome) => {
+      const { text, via, error } = outcome;
       if (text) {
-        const when = new Date().toLocaleTimeString();
-        const entry = { id: Date.now(), text, when, via };
-        this.setData({ settled: text, open: "", history: [entry, ...this.data.history].slice(0, MAX_HISTORY) });
+        said = withTalk(said, outcome, Date.now());
+        this.setData({ settled: text, open: "" });
+        this.refresh();
       }
       if (error) this.setData({ problem: describe(error.code, language) });
       else if (via === "upload") this.setData({ problem: "" });
@@ -120,7 +133,28 @@ Page({
 
   /** @param {any} event */
   copy(event) {
-    wx.setClipboardData({ data: event.currentTarget.dataset.text });
+    const { id, text, cut } = event.currentTarget.dataset;
+    const copied = (/** @type {string} */ data) => void wx.setClipboardData({ data });
+    if (!cut) copied(text);
+    else getApp().api.record(id).then((/** @type {any} */ { recognizedText }) => copied(recognizedText), () => copied(text));
+  },
+
+  /** Shows what was said here, and what the service has: nothing, where it keeps no history (`not_configured`). */
+  refresh() {
+    const question = (questions += 1);
+    this.setData({ history: entries(said, kept) });
+    /** @type {InstanceType<typeof import("../../lib/api-wx.js").Api>} */
+    const api = getApp().api;
+    const answered = api.history({ limit: MOST }).then(
+      ({ items }) => items,
+      ({ code }) => (NO_HISTORY.includes(code) ? [] : kept),
+    );
+    answered.then((items) => {
+      if (question !== questions) return; // a later one is on its way
+      kept = items;
+      said = notKept(said, kept);
+      this.setData({ history: entries(said, kept) });
+    });
   },
 
   /** @param {Talk} mine */

@@ -26,6 +26,8 @@ class Network {
     this.sent = [];
     /** Headers of each dial. @type {any[]} */
     this.headers = [];
+    /** Method and path of each request. @type {string[]} */
+    this.requests = [];
     /** The fields of each upload. @type {any[]} */
     this.uploads = [];
   }
@@ -64,6 +66,7 @@ class Network {
 
   /** @param {any} options */
   request(options) {
+    this.requests.push(`${options.method} ${new URL(options.url).pathname}`);
     const headers = { "content-type": "application/json", ...options.header };
     const body = options.data === undefined ? undefined : JSON.stringify(options.data);
     this._fetch(options.url, { method: options.method, headers, body }, options, (text) => {

@@ -29,6 +29,7 @@ class Phone {
     this._listeners = new Map();
     /** @type {{[key: string]: any}} */
     this.storage = {};
+    this.clipboard = "";
     /** Recordings, by their paths. @type {Map<string, Buffer>} */
     this.files = new Map();
     this.network = new Network(this);
@@ -119,6 +120,7 @@ class Phone {
       login: (/** @type {any} */ options) => answer(options, { code: codes.shift() }),
       getStorageSync: (/** @type {string} */ key) => (key in this.storage ? this.storage[key] : ""),
       setStorageSync: (/** @type {string} */ key, /** @type {any} */ value) => (this.storage[key] = value),
+      setClipboardData: (/** @type {any} */ { data }) => (this.clipboard = data),
       onNetworkStatusChange: (/** @type {Function} */ listener) => this._listen("network").add(listener),
       offNetworkStatusChange: (/** @type {Function} */ listener) => this._listen("network").delete(listener),
       onAppHide: (/** @type {Function} */ listener) => this._listen("hide").add(listener),

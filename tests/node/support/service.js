@@ -2,12 +2,15 @@
 // The real service as child processes: the gateway, and the recognizer whose words are known.
 
 const { spawn, execFileSync } = require("node:child_process");
+const fs = require("node:fs");
+const os = require("node:os");
 const path = require("node:path");
 
 const ROOT = path.resolve(__dirname, "../../..");
 const PYTHON = process.env.PYTHON || path.join(ROOT, ".venv/bin/python");
 const START_LIMIT_MS = 60000;
-const OURS = /TENCENT|JWT_|AUTH_|RECOGNIZER|LOCALASR|MAX_|PORT$|HOST$|METRICS_|WECHAT/;
+const OURS =
+  /TENCENT|JWT_|AUTH_|TOKEN_|RECOGNIZER|LOCALASR|MAX_|PORT$|HOST$|METRICS_|WECHAT|DATABASE_URL|REDIS_URL|SPOOL_|HISTORY_|KEEP_/;
 
 /** @param {{[name: string]: string}} settings */
 function environment(settings) {
@@ -60,6 +63,33 @@ class Program {
   }
 }
 
+const WECHAT_ACCOUNT = "from tests.support.wechat import APPID, APPSECRET; print(APPID, APPSECRET)";
+
+/**
+ * WeChat's part of the login, which knows these codes.
+ * @param {{[code: string]: string}} openids of whom each code is
+ * @returns {Promise<{program: Program, settings: {[name: string]: string}}>} the settings are the gateway's
+ */
+async function startWechat(openids) {
+  const program = new Program(["tests.support.wechat", ...Object.entries(openids).map((pair) => pair.join("="))], {});
+  const port = await program.line;
+  const [appid, secret] = python(WECHAT_ACCOUNT).toString().trim().split(" ");
+  const settings = { WECHAT_APPID: appid, WECHAT_APPSECRET: secret, WECHAT_API_URL: `http://127.0.0.1:${port}` };
+  return { program, settings };
+}
+
+/**
+ * A history in a folder of its own.
+ * @returns {{settings: {[name: string]: string}, remove: () => void}}
+ */
+function keptHistory() {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "voice-"));
+  return {
+    settings: { DATABASE_URL: `sqlite:///${folder}/voice.db`, SPOOL_DIR: path.join(folder, "spool") },
+    remove: () => fs.rmSync(folder, { recursive: true, force: true }),
+  };
+}
+
 /** A gateway on one port, which can be ended and started again, with a scripted recognizer behind it. */
 class Service {
   /**
@@ -80,7 +110,7 @@ class Service {
       HOST: "127.0.0.1",
       PORT: "0",
       AUTH_MODE: "off",
-      DATABASE_URL: "",
+      DATABASE_URL: "none",
       MAX_LAG_MS: "60000", // a busy machine would be told `overloaded`, and a talk would come back later, as it should
       ...account,
       TENCENT_ASR_URL: recognizer,
@@ -148,4 +178,4 @@ function codedTalk(seconds, first = 1) {
   return { pcm: codedPcm(parts), texts };
 }
 
-module.exports = { Service, codedPcm, codedTalk, python };
+module.exports = { Service, codedPcm, codedTalk, keptHistory, python, startWechat };

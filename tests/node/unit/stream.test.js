@@ -398,6 +398,39 @@ test("goaway because the token is over: the next dial has another one", async ()
   assert.deepEqual(wishes, [false, true]);
 });
 
+test("goaway because the token is over, and the first login fails: the next one is a login, too", async () => {
+  /** @type {boolean[]} */
+  const wishes = [];
+  const world = new World({
+    getToken: (/** @type {{renew: boolean}} */ { renew }) => {
+      wishes.push(renew);
+      if (wishes.length === 2) return Promise.reject({ code: "login_unavailable", message: "busy", retryable: true });
+      return "token";
+    },
+  });
+  const socket = await world.streaming();
+  socket.says({ type: "goaway", timeLeftMs: 10000, reason: "token_expired" });
+  await world.pass(1000);
+  world.socket.welcome();
+  world.socket.onclose({ code: 1006 });
+  await world.pass(1000);
+  assert.deepEqual(wishes, [false, true, true, false]);
+});
+
+test("goaway because the audio of the day is nearly used up: there is no better stream, so it stays to the end", async () => {
+  const world = new World();
+  const socket = await world.streaming();
+  world.stream.sendAudio(pcm(1000));
+  socket.says({ type: "goaway", timeLeftMs: 10000, reason: "quota_exceeded" });
+  socket.result(0, "one", true, 900);
+  await world.pass(9900);
+  socket.result(1, "tw", true, 10000); // settled in mid-word, when the time is over
+  socket.fails("quota_exceeded", { retryAfterMs: 3600000 });
+  const { text, isComplete, error } = await world.stream.ended;
+  assert.deepEqual([text, isComplete, error?.code], ["one tw", false, "quota_exceeded"]);
+  assert.equal(world.sockets.length, 1);
+});
+
 test("suspended for an hour: the time counts as none", async () => {
   const world = new World();
   const socket = await world.streaming();

@@ -175,12 +175,10 @@ class VoiceStream extends Emitter {
 
   _dial() {
     const dial = (this._dials += 1);
-    const isRenewing = this._renewsToken;
-    this._renewsToken = false;
     const isPresent = () => dial === this._dials && this.state !== "ended";
     this._timers.after("token", CONNECT_LIMIT_MS, () => this._noToken(problemOf("login_failed", "No token came in time.", true)));
     Promise.resolve()
-      .then(() => this._getToken({ renew: isRenewing }))
+      .then(() => this._getToken({ renew: this._renewsToken }))
       .then(
         (token) => void (isPresent() && this._connect(token)),
         (error) => void (isPresent() && this._noToken(error)),
@@ -198,6 +196,7 @@ class VoiceStream extends Emitter {
   /** @param {string | null} token */
   _connect(token) {
     this._timers.clear("token");
+    this._renewsToken = false; // not before: a login that fails is made again
     this._link = new Link(
       this._adapter,
       { url: this._url, token },
@@ -313,6 +312,7 @@ class VoiceStream extends Emitter {
    * @param {any} goaway
    */
   _goesAway(goaway) {
+    if (goaway.reason === "quota_exceeded") return; // no other stream would be had: this one settles what was said
     this._hasHeardGoaway = true;
     this._renewsToken = this._renewsToken || goaway.reason === "token_expired";
     const leaveMs = goaway.timeLeftMs - LEAVE_MARGIN_MS;
