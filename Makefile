@@ -46,8 +46,8 @@ serve: $(RUNTIME)
 
 # Many tests wait for real processes: with three workers on two CPUs they take half the time.
 TEST_WORKERS ?= 3
-test: $(DEV) $(NODE) check
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal
+test: $(DEV) $(NODE) check coverage
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal --ignore tests/pure
 
 # Of what `make test` runs a slice. A proof has its own guard against hanging, so that of single tests is off.
 prove: $(DEV) $(NODE)
@@ -73,23 +73,9 @@ check: $(DEV) $(NODE)
 	$(BIN)/mypy
 	@if [ -e $(NODE) ]; then set -x; cd tests/node && npm run --silent check; fi
 
-# Every branch of the pure parts is tested without Trio.
-PURE := service/settings.py,service/settings_reader.py,service/identity.py,service/failures.py,$\
-	service/groups.py,service/text.py,service/edge/head.py,$\
-	service/stream/protocol.py,service/stream/stream_settings.py,service/stream/audio.py,service/stream/mp3.py,$\
-	service/stream/uplink_mp3.py,service/stream/stereo.py,service/stream/intake.py,service/stream/transcript.py,$\
-	service/stream/audio_path.py,service/stream/state.py,service/stream/outcome.py,service/stream/failover.py,$\
-	service/stream/clocks.py,service/lifecycle.py,service/telemetry/overload.py,service/recognizer/circuit.py,$\
-	service/recognizer/tencent.py,service/recognizer/tencent_api.py,$\
-	service/recognizer/formats.py,service/recognizer/durations.py,service/recognizer/splitting.py,$\
-	service/recognizer/preparation.py,service/recognizer/rate.py,service/stream/upgrade.py,service/websocket/wire.py,$\
-	service/websocket/handshake.py,service/forwarded.py,service/tokens.py,service/users.py,service/login/answers.py,$\
-	service/stream/limits.py,service/stream/counters.py,service/stream/meter.py,service/stream/history.py,$\
-	service/stream/origins.py,service/stream/authentication.py,service/store/records.py,service/store/cursor.py,$\
-	service/store/conversations.py,service/shared/allotment.py,service/web/openapi_30.py
+# Every branch of the pure parts is tested without Trio; which those are stands in pyproject.toml.
 coverage: $(DEV)
-	$(BIN)/coverage run --include='$(PURE)' -m pytest --quiet tests/pure
-	$(BIN)/coverage report --fail-under=100
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --quiet --cov --cov-report=term --cov-fail-under=100 tests/pure
 
 # What the gateway costs for each stream, against the baseline in the repository: docs/performance.md. Some ten minutes.
 bench: $(DEV)
