@@ -44,8 +44,8 @@ $(NODE): tests/node/package.json tests/node/package-lock.json
 serve: $(RUNTIME)
 	@HOST=127.0.0.1 PORT=$(PORT) AUTH_MODE=$${AUTH_MODE:-off} exec $(BIN)/python -m service
 
-# Many tests wait for real processes: with three workers on two CPUs they take half the time.
-TEST_WORKERS ?= 3
+# Many tests wait for real processes: with four workers on two CPUs they take a third of the time.
+TEST_WORKERS ?= 4
 test: $(DEV) $(NODE) check coverage
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal --ignore tests/pure
 
