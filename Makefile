@@ -68,14 +68,15 @@ edge: $(DEV)
 check: $(DEV) $(NODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy & types=$$!; \
 	grep -rlE --include='*.py' '\b(async|await|trio)\b' $(CODE) | xargs -n 40 -P $(TEST_WORKERS) \
-		$(BIN)/flake8-async --enable ASYNC1,ASYNC2,ASYNC3,ASYNC4 --disable ASYNC114,ASYNC124
-	$(BIN)/mypy
+		$(BIN)/flake8-async --enable ASYNC1,ASYNC2,ASYNC3,ASYNC4 --disable ASYNC114,ASYNC124; \
+	async=$$?; wait $$types && exit $$async
 	@if [ -e $(NODE) ]; then set -x; cd tests/node && npm run --silent check; fi
 
 # Every branch of the pure parts is tested without Trio; which those are stands in pyproject.toml.
 coverage: $(DEV)
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --quiet --cov --cov-report=term --cov-fail-under=100 tests/pure
+	$(BIN)/python -m pytest -n auto --quiet --cov --cov-report=term --cov-fail-under=100 tests/pure
 
 # What the gateway costs for each stream, against the baseline in the repository: docs/performance.md. Some ten minutes.
 bench: $(DEV)
