@@ -54,6 +54,15 @@ def counted_address(address: str) -> str:
     return str(ipaddress.ip_network((int(known), COUNTED_IPV6_BITS), strict=False))
 
 
+def address_of(text: str) -> _Address | None:
+    """The address that a text is, without its zone; IPv4 in IPv6 is IPv4. None for what is no address."""
+    try:
+        found = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
+
+
 def _parsed(text: str) -> _Address | None:
     """An address as proxies write it: with or without a port, brackets, a zone."""
     text = text.strip()
@@ -61,11 +70,7 @@ def _parsed(text: str) -> _Address | None:
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:  # 192.0.2.1:4711
         text = text.partition(":")[0]
-    try:
-        found = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    return getattr(found, "ipv4_mapped", None) or found
+    return address_of(text)
 
 
 def _is_one_of(address: _Address, networks: Sequence[Network]) -> bool:

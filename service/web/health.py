@@ -1,13 +1,13 @@
 """Is it there, does it work, may traffic come: the routes for orchestrators and for Prometheus."""
 
 import hmac
-import ipaddress
 from importlib import metadata
 
 from quart import Response, abort, request
 from quart_trio import QuartTrio
 
 from service.deps import Deps
+from service.forwarded import address_of
 from service.lifecycle import Phase
 from service.recognizer.circuit import State
 from service.telemetry.metrics import CONTENT_TYPE
@@ -101,10 +101,5 @@ def is_loopback(client: object) -> bool:
     """Whether an ASGI scope's client, `(host, port)` or None, is on this machine; IPv4 in IPv6 is understood."""
     if not isinstance(client, tuple | list) or not client:
         return False
-    try:
-        address = ipaddress.ip_address(str(client[0]).partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return address.is_loopback
+    address = address_of(str(client[0]))
+    return address is not None and address.is_loopback
