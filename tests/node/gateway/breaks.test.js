@@ -3,20 +3,8 @@
 
 const assert = require("node:assert/strict");
 const { after, before, describe, test } = require("node:test");
-const { Service, codedTalk } = require("../support/service.js");
-const { assertComplete, assertTidy, phoneWith, sleep, times } = require("../support/talking.js");
-
-const service = new Service();
-const TALK = codedTalk(8);
-const EVERYTHING_MS = TALK.pcm.length / 32;
-const WORDS_MS = TALK.texts.map((_text, index) => [200 + 2400 * index, 200 + 2400 * index + 1700]);
-const IN_A_WORD_MS = 2600 + 250; // the fourth word, after 250 ms of its 420
-const REAL_TIME_GUARD_MS = 80000;
-
-/** @param {any} [settings] @param {any} [options] */
-function talking(settings = {}, options = {}) {
-  return phoneWith(service.url, { pcm: TALK.pcm, ...settings }, options);
-}
+const { EVERYTHING_MS, IN_A_WORD_MS, REAL_TIME_GUARD_MS, TALK, WORDS_MS, service, talking } = require("../support/eight-words.js");
+const { assertComplete, assertTidy, sleep, times } = require("../support/talking.js");
 
 describe("a talk with breaks", { concurrency: true, timeout: REAL_TIME_GUARD_MS }, () => {
   before(() => service.start());
